@@ -1,0 +1,91 @@
+/**
+ * What must hold of a call's arguments before a kernel, real or mocked, may see them. One copy for all backends;
+ * the addon repeats only what memory safety needs.
+ */
+
+import {
+  checkBigint,
+  checkBytes,
+  checkInteger,
+  I64_MAX,
+  I64_MIN,
+  outOfRange,
+  tooSmall,
+  wrongType,
+} from '../abi/invalid.ts';
+import { requestSize } from '../abi/ioctl.ts';
+import { MAP_FIXED, MAP_FIXED_NOREPLACE } from '../abi/linux.ts';
+import type { IoctlArg, Pointer } from './seam.ts';
+
+const INT_MAX = 0x7fff_ffff;
+const U32_MAX = 0xffff_ffff;
+
+export const checkFd = (fd: number): number => checkInteger('fd', fd, 0, INT_MAX);
+/** mmap takes -1 for anonymous memory. */
+export const checkMapFd = (fd: number): number => checkInteger('fd', fd, -1, INT_MAX);
+export const checkFlags = (what: string, flags: number): number => checkInteger(what, flags, 0, U32_MAX);
+export const checkLength = (length: number): number => checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
+/** loff_t: signed, so that a test can hand the kernel a negative one. */
+export const checkOffset = (what: string, offset: bigint): bigint => checkBigint(what, offset, I64_MIN, I64_MAX);
+export const checkRequest = (request: number): number => checkInteger('request', request, 0, U32_MAX);
+
+export function checkMapFlags(flags: number): number {
+  checkFlags('flags', flags);
+  if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+    throw outOfRange('flags', 'without MAP_FIXED: it could replace memory of this process', flags);
+  }
+  return flags;
+}
+
+/** A path or a memfd's name: text that C can hold. */
+export function checkText(what: string, text: string): string {
+  if (typeof text !== 'string') throw wrongType(what, 'a string', text);
+  if (text.includes('\0')) throw outOfRange(what, 'text without a NUL', text);
+  return text;
+}
+
+/** An ioctl's argument: the kernel may touch _IOC_SIZE(request) bytes of it and must find all of them. */
+export function checkIoctlArg(request: number, arg: IoctlArg): IoctlArg {
+  const size = requestSize(checkRequest(request));
+  if (typeof arg === 'number') {
+    checkInteger('arg', arg, 0, Number.MAX_SAFE_INTEGER);
+    if (size > 0 && arg !== 0) {
+      throw outOfRange('arg', `a buffer of ${size} bytes (or 0, a null pointer), since the request has a struct`, arg);
+    }
+    return arg;
+  }
+  if (arg instanceof Uint8Array) {
+    checkBytes('arg', arg);
+    if (arg.byteLength < size) throw tooSmall('arg', size, arg.byteLength);
+    return arg;
+  }
+  if (typeof arg === 'object' && arg !== null && typeof arg.address === 'bigint') return arg;
+  throw wrongType('arg', 'a Uint8Array, a number or { address }', arg);
+}
+
+/** Pointer fix-ups: each inside the struct, each to live memory, and only where there is a struct to patch. */
+export function checkPointers(arg: IoctlArg, pointers: readonly Pointer[] | undefined): readonly Pointer[] {
+  if (pointers === undefined) return [];
+  if (!Array.isArray(pointers)) throw wrongType('pointers', 'a list of { at, to }', pointers);
+  if (pointers.length > 0 && !(arg instanceof Uint8Array))
+    throw wrongType('arg', 'a Uint8Array when pointers are given', arg);
+  for (const pointer of pointers as readonly Pointer[]) {
+    checkInteger('pointer.at', pointer.at, 0, (arg as Uint8Array).byteLength - 8);
+    checkBytes('pointer.to', pointer.to);
+  }
+  return pointers;
+}
+
+/** ioctlMany's arguments: whole structs, or plain values for a request that has none. */
+export function checkMany(request: number, args: Uint8Array | BigUint64Array): number {
+  const size = requestSize(checkRequest(request));
+  if (size === 0) {
+    if (!(args instanceof BigUint64Array))
+      throw wrongType('args', 'a BigUint64Array, since the request has no struct', args);
+    return args.length;
+  }
+  checkBytes('args', args);
+  if (args.byteLength % size !== 0)
+    throw outOfRange('args', `a whole number of structs of ${size} bytes`, args.byteLength);
+  return args.byteLength / size;
+}

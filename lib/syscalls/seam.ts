@@ -1,0 +1,129 @@
+/**
+ * The seam: every system call the package makes, in fds, request numbers and bytes.
+ * Three backends answer it (`native.ts`, `ffi.ts`, `../mock/`), and above it nobody can tell which.
+ *
+ * A kernel's refusal is a value here: calls answer -errno. Only wrong use throws, before any system call:
+ * TypeError and RangeError with a code (`../abi/invalid.ts`), and `ERR_CALLS_IN_FLIGHT` (see `Syscalls`).
+ */
+
+/** "The u64 at offset `at` of the struct points to this buffer": no JavaScript ever sees a buffer's address. */
+export interface Pointer {
+  readonly at: number;
+  readonly to: Uint8Array;
+}
+
+/** An address inside a mapping that this backend made: a struct that lives in guest memory or in read-only memory. */
+export interface Address {
+  readonly address: bigint;
+}
+
+/**
+ * What an ioctl is given. A buffer must hold _IOC_SIZE(request) bytes. A number is passed as it is, so for a request
+ * with a size only 0 (a null pointer, which the kernel answers with EFAULT) is allowed.
+ */
+export type IoctlArg = Uint8Array | number | Address;
+
+/** How far a run of calls got: `completed` of them succeeded; `result` is the last answer, -errno where it stopped. */
+export interface ManyResult {
+  readonly completed: number;
+  readonly result: number;
+}
+
+export interface Stat {
+  readonly ino: bigint;
+  readonly mode: number;
+  readonly nlink: number;
+  /** Bytes. */
+  readonly size: bigint;
+  readonly blksize: number;
+  /** Units of 512 bytes. */
+  readonly blocks: bigint;
+}
+
+/**
+ * The calls, each once, in their synchronous form. Lengths and offsets are in bytes.
+ * All answer >= 0, or -errno.
+ */
+export interface Calls {
+  ioctl(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number;
+  /** An ioctl whose answer is a new fd: close-on-exec is set, and the backend closes it if this thread dies first. */
+  ioctlFd(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number;
+  /**
+   * One request over many arguments in one crossing; stops at the first error.
+   * `args` is an array of structs laid end to end, or, for a request without a struct, the plain values.
+   */
+  ioctlMany(fd: number, request: number, args: Uint8Array | BigUint64Array): ManyResult;
+
+  open(path: string, flags: number): number;
+  /** Closes after every call in flight on the fd. */
+  close(fd: number): number;
+  /** The copy is close-on-exec. */
+  dup(fd: number): number;
+  memfdCreate(name: string, flags: number): number;
+  eventfd(initial: number, flags: number): number;
+  fstat(fd: number): Stat | number;
+  ftruncate(fd: number, length: bigint): number;
+  /** `offset` and `length` are signed, as loff_t is: negative ones reach the kernel. */
+  fallocate(fd: number, mode: number, offset: bigint, length: bigint): number;
+  read(fd: number, bytes: Uint8Array): number;
+  write(fd: number, bytes: Uint8Array): number;
+  pread(fd: number, bytes: Uint8Array, offset: bigint): number;
+  pwrite(fd: number, bytes: Uint8Array, offset: bigint): number;
+
+  /** The kernel chooses the address; MAP_FIXED is refused with a RangeError. A negative answer is -errno. */
+  mmap(length: number, prot: number, flags: number, fd: number, offset: bigint): bigint;
+  /** Whole mappings only: `address` and `length` as mmap had them. */
+  munmap(address: bigint, length: number): number;
+  madvise(address: bigint, length: number, advice: number): number;
+  /**
+   * Copies into mapped memory, and never raises SIGBUS: answers how many bytes arrived before the first page that
+   * cannot be touched, or -EFAULT when that is the first one. The range must lie in one mapping of this backend.
+   */
+  copyIn(address: bigint, bytes: Uint8Array): number;
+  /** Copies out of mapped memory; as copyIn. */
+  copyOut(address: bigint, bytes: Uint8Array): number;
+}
+
+export type CallName = keyof Calls;
+
+/** The asynchronous form of every call. */
+export type AsyncCalls = { [Name in CallName]: (...args: Parameters<Calls[Name]>) => Promise<ReturnType<Calls[Name]>> };
+
+/** The synchronous twin of every call, under Node's naming convention. */
+export type SyncCalls = { [Name in CallName as `${Name}Sync`]: Calls[Name] };
+
+/**
+ * Calls on one fd keep their order, and so do the calls on mapped memory (madvise, munmap, copyIn, copyOut) among
+ * themselves. A sync call cannot wait for its asynchronous predecessors: while one is in flight on the same fd it
+ * throws `ERR_CALLS_IN_FLIGHT`. Buffers belong to the call until it completes.
+ */
+export interface Syscalls extends AsyncCalls, SyncCalls {
+  readonly backend: 'native' | 'ffi' | 'mock';
+  /** One line for reports: which binary, which library, which profile. */
+  readonly description: string;
+  /** Gives back what the backend itself holds; fds and mappings of the caller stay the caller's. */
+  dispose(): void;
+}
+
+export const CALL_NAMES = [
+  'ioctl',
+  'ioctlFd',
+  'ioctlMany',
+  'open',
+  'close',
+  'dup',
+  'memfdCreate',
+  'eventfd',
+  'fstat',
+  'ftruncate',
+  'fallocate',
+  'read',
+  'write',
+  'pread',
+  'pwrite',
+  'mmap',
+  'munmap',
+  'madvise',
+  'copyIn',
+  'copyOut',
+] as const satisfies readonly CallName[];

@@ -1,0 +1,17 @@
+/** For backends that can only answer at once (ffi, mock): the asynchronous twin of every call. */
+
+import { CALL_NAMES, type Calls, type Syscalls } from './seam.ts';
+
+/**
+ * Builds a Syscalls from synchronous calls. The call is made when it is issued, so order is kept by construction;
+ * what it throws rejects the promise.
+ */
+export function withTwins(calls: Calls, own: Pick<Syscalls, 'backend' | 'description' | 'dispose'>): Syscalls {
+  const built: Record<string, unknown> = { ...own };
+  for (const name of CALL_NAMES) {
+    const call = calls[name].bind(calls) as (...args: unknown[]) => unknown;
+    built[`${name}Sync`] = call;
+    built[name] = async (...args: unknown[]) => call(...args);
+  }
+  return built as unknown as Syscalls;
+}
