@@ -1,0 +1,160 @@
+/** The seam's calls, answered by the mock kernel for one process. */
+
+import { errno } from '../abi/errno.ts';
+import { checkBytes } from '../abi/invalid.ts';
+import { requestSize } from '../abi/ioctl.ts';
+import { MAP_ANONYMOUS } from '../abi/linux.ts';
+import * as check from '../syscalls/arguments.ts';
+import { Mappings } from '../syscalls/mappings.ts';
+import type { Calls, IoctlArg, ManyResult, Pointer, Stat } from '../syscalls/seam.ts';
+import { KvmDevice, type Machine } from './kvm/index.ts';
+import { bufferArgument, EventFile, MemFile, type MockFile, numberArgument, type UserMemory } from './process/index.ts';
+import { withPointers } from './process/pointers.ts';
+
+export class MockCalls implements Calls {
+  readonly #machine: Machine;
+  readonly #mappings = new Mappings();
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  ioctl(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number {
+    check.checkFd(fd);
+    const user = this.#userMemory(request, check.checkIoctlArg(request, arg));
+    const fixups = check.checkPointers(arg, pointers);
+    return this.#on(fd, (file) => withPointers(this.#machine, arg, fixups, () => file.ioctl(request, user)));
+  }
+
+  ioctlFd(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number {
+    return this.ioctl(fd, request, arg, pointers);
+  }
+
+  ioctlMany(fd: number, request: number, args: Uint8Array | BigUint64Array): ManyResult {
+    check.checkFd(fd);
+    const count = check.checkMany(request, args);
+    const size = requestSize(request);
+    let result = 0;
+    for (let completed = 0; completed < count; completed++) {
+      const user =
+        args instanceof BigUint64Array
+          ? numberArgument(args[completed]!)
+          : bufferArgument(args.subarray(completed * size, (completed + 1) * size));
+      result = this.#on(fd, (file) => file.ioctl(request, user));
+      if (result < 0) return { completed, result };
+    }
+    return { completed: count, result };
+  }
+
+  #userMemory(request: number, arg: IoctlArg): UserMemory {
+    if (typeof arg === 'number') return numberArgument(BigInt(arg));
+    if (arg instanceof Uint8Array) return bufferArgument(arg);
+    this.#mappings.checkInside(arg.address, requestSize(request));
+    return this.#machine.addressSpace.argumentAt(arg.address);
+  }
+
+  #on<T>(fd: number, act: (file: MockFile) => T): T | number {
+    const file = this.#machine.fds.get(check.checkFd(fd));
+    return file ? act(file) : -errno.EBADF;
+  }
+
+  open(path: string, flags: number): number {
+    check.checkText('path', path);
+    check.checkFlags('flags', flags);
+    return path === '/dev/kvm' ? this.#machine.fds.install(new KvmDevice(this.#machine)) : -errno.ENOENT;
+  }
+
+  close(fd: number): number {
+    return this.#machine.fds.close(check.checkFd(fd));
+  }
+
+  dup(fd: number): number {
+    return this.#on(fd, (file) => this.#machine.fds.install(file));
+  }
+
+  memfdCreate(name: string, flags: number): number {
+    check.checkText('name', name);
+    check.checkFlags('flags', flags);
+    return this.#machine.fds.install(new MemFile(this.#machine.nextNumber(), this.#machine.memory));
+  }
+
+  eventfd(initial: number, flags: number): number {
+    check.checkFlags('initial', initial);
+    return this.#machine.fds.install(new EventFile(initial, check.checkFlags('flags', flags)));
+  }
+
+  fstat(fd: number): Stat | number {
+    return this.#on(fd, (file) => file.stat());
+  }
+
+  ftruncate(fd: number, length: bigint): number {
+    check.checkOffset('length', length);
+    return this.#on(fd, (file) => (length < 0n ? -errno.EINVAL : file.truncate(length)));
+  }
+
+  /** The VFS's own checks, in vfs_fallocate()'s order, come before the file's. */
+  fallocate(fd: number, mode: number, offset: bigint, length: bigint): number {
+    check.checkFlags('mode', mode);
+    check.checkOffset('offset', offset);
+    check.checkOffset('length', length);
+    return this.#on(fd, (file) => {
+      if (offset < 0n || length <= 0n) return -errno.EINVAL;
+      return file.fallocate(mode, offset, length);
+    });
+  }
+
+  read(fd: number, bytes: Uint8Array): number {
+    checkBytes('bytes', bytes);
+    return this.#on(fd, (file) => file.read(bytes));
+  }
+
+  write(fd: number, bytes: Uint8Array): number {
+    checkBytes('bytes', bytes);
+    return this.#on(fd, (file) => file.write(bytes));
+  }
+
+  pread(fd: number, bytes: Uint8Array, offset: bigint): number {
+    checkBytes('bytes', bytes);
+    check.checkOffset('offset', offset);
+    return this.#on(fd, (file) => (offset < 0n ? -errno.EINVAL : file.read(bytes, offset)));
+  }
+
+  pwrite(fd: number, bytes: Uint8Array, offset: bigint): number {
+    checkBytes('bytes', bytes);
+    check.checkOffset('offset', offset);
+    return this.#on(fd, (file) => (offset < 0n ? -errno.EINVAL : file.write(bytes, offset)));
+  }
+
+  mmap(length: number, prot: number, flags: number, fd: number, offset: bigint): bigint {
+    check.checkLength(length);
+    check.checkFlags('prot', prot);
+    check.checkMapFlags(flags);
+    check.checkMapFd(fd);
+    check.checkOffset('offset', offset);
+    const file = flags & MAP_ANONYMOUS ? undefined : this.#machine.fds.get(fd);
+    const address = this.#machine.addressSpace.map({ length, prot, flags, file, offset });
+    if (address >= 0n) this.#mappings.add(address, length);
+    return address;
+  }
+
+  munmap(address: bigint, length: number): number {
+    this.#mappings.remove(address, length);
+    return this.#machine.addressSpace.unmap(address);
+  }
+
+  madvise(address: bigint, length: number, advice: number): number {
+    check.checkFlags('advice', advice);
+    this.#mappings.checkInside(address, length);
+    return this.#machine.addressSpace.madvise(address, length, advice);
+  }
+
+  copyIn(address: bigint, bytes: Uint8Array): number {
+    this.#mappings.checkInside(address, checkBytes('bytes', bytes).length);
+    return this.#machine.addressSpace.copyIn(address, bytes);
+  }
+
+  copyOut(address: bigint, bytes: Uint8Array): number {
+    this.#mappings.checkInside(address, checkBytes('bytes', bytes).length);
+    return this.#machine.addressSpace.copyOut(address, bytes);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * What happened inside the calls, step by step and in order. Tests assert the sequences of the mail thread on it.
+ * Ranges are in pages: of the file for steps on a guest_memfd, of guest-physical memory (`gfn`) for stage-2 steps.
+ */
+
+import type { PageRange } from './ranges.ts';
+
+export type Step =
+  | 'invalidate-begin'
+  | 'unmap-stage2'
+  | 'unmap-host'
+  | 'check-references'
+  | 'set-shareability'
+  | 'invalidate-end'
+  | 'truncate'
+  | 'allocate'
+  | 'zero'
+  | 'make-shared'
+  | 'hazard';
+
+/** Why a client is told to let go of a range. */
+export type Reason = 'convert-to-shared' | 'convert-to-private' | 'truncate' | 'release';
+
+export interface JournalEntry extends PageRange {
+  readonly step: Step;
+  /** The guest_memfd's inode number, or the VM and memslot ("vm 1 slot 0"), that the step works on. */
+  readonly target: string;
+  readonly reason?: Reason;
+  /** What more there is to say: the state stored, the outcome of a check, the filter of an unmap. */
+  readonly detail?: string;
+}
+
+/** How many entries are kept: a long benchmark must not fill the heap. The oldest go first. */
+const LIMIT = 100_000;
+
+export class Journal {
+  #entries: JournalEntry[] = [];
+  #listeners = new Set<(entry: JournalEntry) => void>();
+
+  get entries(): readonly JournalEntry[] {
+    return this.#entries;
+  }
+
+  clear(): void {
+    this.#entries = [];
+  }
+
+  /** Calls back at every step, in the middle of the call: the way to act between two steps. Answers how to stop. */
+  listen(listener: (entry: JournalEntry) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  record(entry: JournalEntry): void {
+    if (this.#entries.length >= LIMIT) this.#entries.splice(0, LIMIT / 2);
+    this.#entries.push(entry);
+    for (const listener of this.#listeners) listener(entry);
+  }
+}

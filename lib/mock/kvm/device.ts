@@ -1,0 +1,43 @@
+/** /dev/kvm. */
+
+import { errno } from '../../abi/errno.ts';
+import { KVM_API_VERSION, KVM_CHECK_EXTENSION, KVM_CREATE_VM, KVM_GET_API_VERSION } from '../../abi/kvm.ts';
+import { PAGE_SIZE, S_IFCHR } from '../../abi/linux.ts';
+import type { Stat } from '../../syscalls/seam.ts';
+import { machineTypes } from '../platform/index.ts';
+import { MockFile, type UserMemory } from '../process/index.ts';
+import { checkExtension } from './capabilities.ts';
+import { Dispatcher } from './dispatch.ts';
+import type { Machine } from './machine.ts';
+import { Vm } from './vm.ts';
+import { VmFile } from './vm-file.ts';
+
+function createVm(machine: Machine, type: bigint): number {
+  const supported = machineTypes(machine.platform, machine.profile.softwareProtectedVms);
+  if (machine.fds.isFull) return -errno.EMFILE;
+  if (type >= 32n || !(supported & (1 << Number(type)))) return -errno.EINVAL;
+  return machine.fds.install(new VmFile(new Vm(machine, Number(type))));
+}
+
+const dispatcher = new Dispatcher<Machine>()
+  .on(KVM_GET_API_VERSION, (_machine, value) => (value === 0n ? KVM_API_VERSION : -errno.EINVAL))
+  .on(KVM_CREATE_VM, createVm)
+  .on(KVM_CHECK_EXTENSION, (machine, number) => checkExtension(machine, undefined, number));
+
+export class KvmDevice extends MockFile {
+  readonly #machine: Machine;
+
+  constructor(machine: Machine) {
+    super();
+    this.#machine = machine;
+  }
+
+  /** Unknown requests go to kvm_arch_dev_ioctl(), which says EINVAL and not ENOTTY. */
+  override ioctl(request: number, user: UserMemory): number {
+    return dispatcher.run(this.#machine, request, user, -errno.EINVAL);
+  }
+
+  stat(): Stat {
+    return { ino: 2n, mode: S_IFCHR | 0o660, nlink: 1, size: 0n, blksize: PAGE_SIZE, blocks: 0n };
+  }
+}

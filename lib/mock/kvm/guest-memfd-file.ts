@@ -1,0 +1,140 @@
+/**
+ * A guest_memfd as one VM holds it: its bindings to memslots, and KVM's part as a client of the inode. The memory and
+ * its state belong to the inode (`../guest-memfd/`).
+ */
+
+import { errno } from '../../abi/errno.ts';
+import { PAGE_SIZE, S_IFREG } from '../../abi/linux.ts';
+import type { Stat } from '../../syscalls/seam.ts';
+import { type Client, type Filter, fallocate, type GuestMemfdInode } from '../guest-memfd/index.ts';
+import type { Reason } from '../journal.ts';
+import type { Folio } from '../memory.ts';
+import { hasPrivateBit } from '../platform/index.ts';
+import { MockFile, type UserMemory, type Vma } from '../process/index.ts';
+import type { PageRange } from '../ranges.ts';
+import { guestMemfdIoctls } from './guest-memfd-ioctls.ts';
+import { fileRangeToGfns, type Memslot } from './memslots.ts';
+import type { Vm } from './vm.ts';
+
+export class GuestMemfdFile extends MockFile implements Client {
+  readonly vm: Vm;
+  readonly inode: GuestMemfdInode;
+  readonly #bindings = new Set<Memslot>();
+  /** Pages that a confidential guest has had as private memory. */
+  readonly #owned = new Set<Folio>();
+
+  constructor(vm: Vm, inode: GuestMemfdInode) {
+    super();
+    this.vm = vm.get();
+    this.inode = inode;
+    inode.clients.add(this);
+  }
+
+  override ioctl(request: number, user: UserMemory): number {
+    return guestMemfdIoctls(this.vm.machine.profile).run(this, request, user, -errno.ENOTTY);
+  }
+
+  override get noExec(): boolean {
+    return true;
+  }
+
+  override mmap(vma: Vma): number {
+    if (!this.inode.mappable) return -errno.ENODEV;
+    if (!vma.shared) return -errno.EINVAL;
+    this.inode.mappings.add(vma);
+    return 0;
+  }
+
+  override munmap(vma: Vma): void {
+    this.inode.mappings.delete(vma);
+  }
+
+  override fault(page: number): Folio | number {
+    return this.inode.hostFault(page);
+  }
+
+  override fallocate(mode: number, offset: bigint, length: bigint): number {
+    return fallocate(this.inode, mode, offset, length);
+  }
+
+  stat(): Stat {
+    const { inode } = this;
+    return {
+      ino: BigInt(inode.number),
+      mode: S_IFREG | 0o600,
+      nlink: 1,
+      size: inode.size,
+      blksize: PAGE_SIZE,
+      blocks: inode.blocks,
+    };
+  }
+
+  bind(slot: Memslot): void {
+    this.#bindings.add(slot);
+  }
+
+  unbind(slot: Memslot): void {
+    this.#bindings.delete(slot);
+  }
+
+  /** Whether a slot of this VM already has one of these pages of the file. */
+  isBound(range: PageRange): boolean {
+    return [...this.#bindings].some((slot) => slot.gmem && fileRangeToGfns(slot, range));
+  }
+
+  /** Slots that the range reaches, with their part of it in guest pages. One mmu_lock section covers them all. */
+  #reached(range: PageRange): { slot: Memslot; gfns: PageRange }[] {
+    return [...this.#bindings].flatMap((slot) => {
+      const gfns = fileRangeToGfns(slot, range);
+      return gfns ? [{ slot, gfns }] : [];
+    });
+  }
+
+  invalidateBegin(range: PageRange): void {
+    for (const { gfns } of this.#reached(range)) this.vm.stage2.beginInvalidation(gfns);
+  }
+
+  invalidateEnd(range: PageRange): void {
+    for (const { gfns } of this.#reached(range)) this.vm.stage2.endInvalidation(gfns);
+  }
+
+  unmap(range: PageRange, filter: Filter, reason: Reason): void {
+    const { platform } = this.vm.machine;
+    for (const { slot, gfns } of this.#reached(range)) {
+      const zapped = this.vm.zap(slot, gfns, (translation) => {
+        if (!platform.separateTables || filter === 'both') return true;
+        return translation.private === (filter === 'private');
+      });
+      for (const { folio } of zapped) if (this.#owned.has(folio)) platform.unmapPrivate(folio);
+    }
+    if (reason === 'convert-to-shared') this.#disown(range);
+  }
+
+  /** The guest's first private access to a page that was not its own yet. */
+  own(folio: Folio): void {
+    if (!hasPrivateBit(this.vm.type) || this.#owned.has(folio)) return;
+    this.#owned.add(folio);
+    this.vm.machine.platform.makePrivate(folio);
+  }
+
+  #disown(range: PageRange): void {
+    if (this.#owned.size === 0) return;
+    for (const [page, folio] of this.inode.folios.within(range.start, range.end)) {
+      if (!this.#owned.delete(folio)) continue;
+      this.vm.machine.platform.makeShared(folio);
+      this.inode.record('make-shared', { start: page, end: page + 1 });
+    }
+  }
+
+  /** kvm_gmem_release(): the last fd and mapping are gone. Slots stay and are unbacked; memory goes with the inode. */
+  protected override release(): void {
+    const everything = { start: 0, end: this.inode.pages };
+    this.invalidateBegin(everything);
+    this.unmap(everything, 'both', 'release');
+    this.invalidateEnd(everything);
+    for (const slot of this.#bindings) if (slot.gmem) slot.gmem.file = undefined;
+    this.inode.clients.delete(this);
+    if (this.inode.clients.size === 0) this.inode.dropFolios(everything);
+    this.vm.put();
+  }
+}

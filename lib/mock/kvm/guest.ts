@@ -1,0 +1,116 @@
+/**
+ * A guest that touches memory, page by page, through the VM's second-level page table: what a vCPU would do and what
+ * KVM_RUN would report. Source of the order: arch/x86/kvm/mmu/mmu.c, kvm_mmu_faultin_pfn().
+ */
+
+import { errno } from '../../abi/errno.ts';
+import { wrongValue } from '../../abi/invalid.ts';
+import {
+  KVM_MEM_READONLY,
+  KVM_MEMORY_ATTRIBUTE_PRIVATE,
+  KVM_MEMORY_EXIT_FLAG_PRIVATE,
+  KVM_X86_SW_PROTECTED_VM,
+} from '../../abi/kvm.ts';
+import { PAGE_SIZE } from '../../abi/linux.ts';
+import type { Folio } from '../memory.ts';
+import { hasPrivateBit } from '../platform/index.ts';
+import { toBytes, toPages } from '../ranges.ts';
+import type { Memslot } from './memslots.ts';
+import type { Translation } from './stage2.ts';
+import type { Vm } from './vm.ts';
+
+/** Why the guest stopped. `errno` is negative, as KVM_RUN would return it. */
+export type GuestExit =
+  | {
+      readonly reason: 'memory-fault';
+      readonly errno: number;
+      readonly flags: bigint;
+      readonly gpa: bigint;
+      readonly size: bigint;
+    }
+  | { readonly reason: 'mmio'; readonly gpa: bigint; readonly write: boolean }
+  /** The page is being invalidated at this very moment: a vCPU would spin on it. */
+  | { readonly reason: 'retry'; readonly gpa: bigint };
+
+export type Access = 'shared' | 'private';
+
+/** A translation for this access, or why there is none. */
+export function translate(vm: Vm, gfn: number, write: boolean, wanted: Access | undefined): Translation | GuestExit {
+  const slot = vm.slots.find(gfn);
+  const privateAccess = isPrivateAccess(vm, gfn, slot, wanted);
+  const present = vm.stage2.get(gfn);
+  if (present && present.private === privateAccess && (!write || present.writable)) return present;
+  if (!slot && !privateAccess) return { reason: 'mmio', gpa: toBytes(gfn), write };
+  if (privateAccess !== isPrivate(vm, gfn, slot)) return memoryFault(gfn, -errno.EFAULT, privateAccess);
+  const made = makeTranslation(vm, gfn, slot, write, privateAccess);
+  if (typeof made === 'number') return memoryFault(gfn, made, privateAccess);
+  if (made === 'mmio') return { reason: 'mmio', gpa: toBytes(gfn), write };
+  return vm.stage2.install(gfn, made) ? made : { reason: 'retry', gpa: toBytes(gfn) };
+}
+
+function memoryFault(gfn: number, error: number, privateAccess: boolean): GuestExit {
+  const flags = privateAccess ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0n;
+  return { reason: 'memory-fault', errno: error, flags, gpa: toBytes(gfn), size: BigInt(PAGE_SIZE) };
+}
+
+/** Without a private bit of its own, a software-protected guest asks for whatever the page is; a plain one never. */
+function isPrivateAccess(vm: Vm, gfn: number, slot: Memslot | undefined, wanted: Access | undefined): boolean {
+  if (hasPrivateBit(vm.type)) return wanted !== 'shared';
+  if (wanted !== undefined) throw wrongValue('access', 'left out: guests of this VM type have no private bit', wanted);
+  return vm.type === KVM_X86_SW_PROTECTED_VM && isPrivate(vm, gfn, slot);
+}
+
+/** Who knows a page's state: the guest_memfd where the kernel tracks it there, the VM's attributes otherwise. */
+function isPrivate(vm: Vm, gfn: number, slot: Memslot | undefined): boolean {
+  const gmem = slot?.gmem;
+  if (slot && gmem?.only && vm.machine.profile.conversion !== 'none') {
+    // A closed file has no state any more, and the page counts as shared.
+    return gmem.file?.inode.shareability.get(gfn - slot.baseGfn + gmem.firstPage) === 'private';
+  }
+  return vm.attributes.get(gfn) === KVM_MEMORY_ATTRIBUTE_PRIVATE;
+}
+
+function makeTranslation(
+  vm: Vm,
+  gfn: number,
+  slot: Memslot | undefined,
+  write: boolean,
+  privateAccess: boolean,
+): Translation | number | 'mmio' {
+  if (slot && (privateAccess || slot.gmem?.only)) return fromGuestMemfd(gfn, slot, privateAccess);
+  if (!slot) return -errno.EFAULT;
+  if (write && slot.flags & KVM_MEM_READONLY) return 'mmio';
+  const address = slot.userspaceAddr + toBytes(gfn - slot.baseGfn);
+  const writable = !(slot.flags & KVM_MEM_READONLY) && write;
+  const folio = vm.machine.addressSpace.touch(address, writable);
+  return typeof folio === 'number' ? folio : { folio, writable, private: false };
+}
+
+function fromGuestMemfd(gfn: number, slot: Memslot, privateAccess: boolean): Translation | number {
+  const file = slot.gmem?.file;
+  if (!slot.gmem || !file) return -errno.EFAULT;
+  const folio = file.inode.usableFolio(gfn - slot.baseGfn + slot.gmem.firstPage);
+  if (typeof folio === 'number') return folio;
+  if (privateAccess) file.own(folio);
+  return { folio, writable: true, private: privateAccess };
+}
+
+/** Touches [gpa, gpa + length) page by page; `move` handles each piece. The exit that stopped it, if one did. */
+export function access(
+  vm: Vm,
+  gpa: bigint,
+  length: number,
+  how: { write: boolean; access: Access | undefined },
+  move: (folio: Folio, within: number, at: number, length: number) => void,
+): GuestExit | undefined {
+  for (let at = 0; at < length; ) {
+    const here = gpa + BigInt(at);
+    const within = Number(here % BigInt(PAGE_SIZE));
+    const found = translate(vm, toPages(here), how.write, how.access);
+    if ('reason' in found) return found;
+    const step = Math.min(PAGE_SIZE - within, length - at);
+    move(found.folio, within, at, step);
+    at += step;
+  }
+  return undefined;
+}

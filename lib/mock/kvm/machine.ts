@@ -1,0 +1,20 @@
+/** What all VMs of one mock kernel share. */
+
+import type { Faults } from '../faults.ts';
+import type { Journal } from '../journal.ts';
+import type { HostMemory } from '../memory.ts';
+import type { Platform } from '../platform/index.ts';
+import type { AddressSpace, FdTable } from '../process/index.ts';
+import type { Profile } from '../profile.ts';
+
+export interface Machine {
+  readonly profile: Profile;
+  readonly platform: Platform;
+  readonly memory: HostMemory;
+  readonly journal: Journal;
+  readonly faults: Faults;
+  readonly fds: FdTable;
+  readonly addressSpace: AddressSpace;
+  /** The next inode or VM number. */
+  nextNumber(): number;
+}

@@ -1,0 +1,70 @@
+/** A VM's memslots. */
+
+import { intersect, type PageRange } from '../ranges.ts';
+import type { GuestMemfdFile } from './guest-memfd-file.ts';
+
+export interface Memslot {
+  readonly addressSpace: number;
+  readonly id: number;
+  readonly baseGfn: number;
+  readonly pages: number;
+  readonly flags: number;
+  readonly userspaceAddr: bigint;
+  gmem: Backing | undefined;
+}
+
+export interface Backing {
+  /** Cleared when the last fd of the file closes, which leaves the slot unbacked. */
+  file: GuestMemfdFile | undefined;
+  readonly firstPage: number;
+  /** KVM_MEMSLOT_GMEM_ONLY: shared memory comes from the file too, and never from userspace_addr. */
+  readonly only: boolean;
+}
+
+export const gfnRange = (slot: Memslot): PageRange => ({ start: slot.baseGfn, end: slot.baseGfn + slot.pages });
+
+/** The part of a slot's guest-physical range that a range of its file backs. */
+export function fileRangeToGfns(slot: Memslot, range: PageRange): PageRange | undefined {
+  if (!slot.gmem) return undefined;
+  const first = slot.gmem.firstPage;
+  const part = intersect(range, { start: first, end: first + slot.pages });
+  return part && { start: slot.baseGfn + part.start - first, end: slot.baseGfn + part.end - first };
+}
+
+export class Memslots {
+  readonly #slots = new Map<number, Memslot>();
+
+  #key(addressSpace: number, id: number): number {
+    return addressSpace * 0x10000 + id;
+  }
+
+  get(addressSpace: number, id: number): Memslot | undefined {
+    return this.#slots.get(this.#key(addressSpace, id));
+  }
+
+  put(slot: Memslot): void {
+    this.#slots.set(this.#key(slot.addressSpace, slot.id), slot);
+  }
+
+  delete(slot: Memslot): void {
+    this.#slots.delete(this.#key(slot.addressSpace, slot.id));
+  }
+
+  all(): Memslot[] {
+    return [...this.#slots.values()];
+  }
+
+  /** Another slot of the same address space that shares guest-physical pages with this range. */
+  overlapping(addressSpace: number, id: number, range: PageRange): Memslot | undefined {
+    return this.all().find(
+      (slot) => slot.addressSpace === addressSpace && slot.id !== id && intersect(gfnRange(slot), range) !== undefined,
+    );
+  }
+
+  /** The slot that holds a guest page in address space 0, where vCPUs run outside system management mode. */
+  find(gfn: number): Memslot | undefined {
+    return this.all().find(
+      (slot) => slot.addressSpace === 0 && intersect(gfnRange(slot), { start: gfn, end: gfn + 1 }),
+    );
+  }
+}

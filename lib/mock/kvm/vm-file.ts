@@ -1,0 +1,68 @@
+/** A VM's fd. */
+
+import { capabilities } from '../../abi/capabilities.ts';
+import { errno } from '../../abi/errno.ts';
+import type { IoctlOut } from '../../abi/ioctl.ts';
+import {
+  KVM_CHECK_EXTENSION,
+  KVM_CREATE_GUEST_MEMFD,
+  KVM_ENABLE_CAP,
+  KVM_MEM_LOG_DIRTY_PAGES,
+  KVM_MEM_READONLY,
+  KVM_SET_MEMORY_ATTRIBUTES,
+  KVM_SET_USER_MEMORY_REGION,
+  KVM_SET_USER_MEMORY_REGION2,
+} from '../../abi/kvm.ts';
+import { PAGE_SIZE } from '../../abi/linux.ts';
+import type { Stat } from '../../syscalls/seam.ts';
+import { MockFile, type UserMemory } from '../process/index.ts';
+import { checkExtension } from './capabilities.ts';
+import { createGuestMemfd } from './create-guest-memfd.ts';
+import { Dispatcher } from './dispatch.ts';
+import { hasMemoryAttributes, setMemoryAttributes } from './memory-attributes.ts';
+import { setMemoryRegion } from './memory-region.ts';
+import type { Vm } from './vm.ts';
+
+const KVM_HC_MAP_GPA_RANGE = 12n;
+
+/** Only what the typed API offers; the kernel knows more capabilities to enable (see known-differences.ts). */
+function enableCap({ cap, flags, args }: IoctlOut<typeof KVM_ENABLE_CAP>): number {
+  if (flags !== 0 || cap !== capabilities.KVM_CAP_EXIT_HYPERCALL.number) return -errno.EINVAL;
+  return args[0]! & ~(1n << KVM_HC_MAP_GPA_RANGE) ? -errno.EINVAL : 0;
+}
+
+const V1_FLAGS = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+const NO_GUEST_MEMFD = { guest_memfd_offset: 0n, guest_memfd: 0, pad1: 0, pad2: [] };
+
+const dispatcher = new Dispatcher<Vm>()
+  .on(KVM_CHECK_EXTENSION, (vm, number) => checkExtension(vm.machine, vm, number))
+  .on(KVM_ENABLE_CAP, (_vm, args) => enableCap(args))
+  .on(KVM_CREATE_GUEST_MEMFD, (vm, { size, flags }) => createGuestMemfd(vm, size, flags))
+  .on(KVM_SET_USER_MEMORY_REGION, (vm, region) =>
+    region.flags & ~V1_FLAGS ? -errno.EINVAL : setMemoryRegion(vm, { ...region, ...NO_GUEST_MEMFD }),
+  )
+  .on(KVM_SET_USER_MEMORY_REGION2, setMemoryRegion)
+  .on(KVM_SET_MEMORY_ATTRIBUTES, setMemoryAttributes);
+
+export class VmFile extends MockFile {
+  readonly vm: Vm;
+
+  constructor(vm: Vm) {
+    super();
+    this.vm = vm.get();
+  }
+
+  override ioctl(request: number, user: UserMemory): number {
+    if (this.vm.refusal !== 0) return this.vm.refusal;
+    if (request === KVM_SET_MEMORY_ATTRIBUTES.request && !hasMemoryAttributes(this.vm.machine)) return -errno.ENOTTY;
+    return dispatcher.run(this.vm, request, user, -errno.ENOTTY);
+  }
+
+  stat(): Stat {
+    return { ino: 1n, mode: 0o600, nlink: 1, size: 0n, blksize: PAGE_SIZE, blocks: 0n };
+  }
+
+  protected override release(): void {
+    this.vm.put();
+  }
+}

@@ -1,0 +1,88 @@
+/** A VM: its memslots, its second-level page table and, where it has them, its own memory attributes. */
+
+import { errno } from '../../abi/errno.ts';
+import { hasPrivateMemory } from '../platform/index.ts';
+import type { MmuNotifier } from '../process/index.ts';
+import { RangeMap } from '../range-map.ts';
+import { intersect, type PageRange, toPages } from '../ranges.ts';
+import type { Machine } from './machine.ts';
+import { gfnRange, type Memslot, Memslots } from './memslots.ts';
+import { Stage2, type Translation } from './stage2.ts';
+
+export class Vm {
+  readonly machine: Machine;
+  readonly type: number;
+  readonly number: number;
+  readonly slots = new Memslots();
+  readonly stage2 = new Stage2();
+  /** KVM_MEMORY_ATTRIBUTE_* by guest page, as KVM_SET_MEMORY_ATTRIBUTES stores them. */
+  readonly attributes = new RangeMap<bigint>(0n);
+  #dead = false;
+  /** The VM's own fd and every guest_memfd of it. */
+  #references = 0;
+
+  constructor(machine: Machine, type: number) {
+    this.machine = machine;
+    this.type = type;
+    this.number = machine.nextNumber();
+    machine.addressSpace.notifiers.add(this.#onHostUnmap);
+  }
+
+  get hasPrivateMemory(): boolean {
+    return hasPrivateMemory(this.type);
+  }
+
+  /** KVM_BUG_ON(): every later ioctl on the VM answers EIO. */
+  kill(): void {
+    this.#dead = true;
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  get(): this {
+    this.#references++;
+    return this;
+  }
+
+  put(): void {
+    if (--this.#references > 0) return;
+    this.machine.addressSpace.notifiers.delete(this.#onHostUnmap);
+    for (const slot of this.slots.all()) this.removeSlot(slot);
+  }
+
+  /** Drops translations of a guest range and says so. */
+  zap(slot: Memslot, range: PageRange, matches?: (translation: Translation) => boolean): Translation[] {
+    const gone = this.stage2.zap(range, matches);
+    this.machine.journal.record({
+      step: 'unmap-stage2',
+      target: `vm ${this.number} slot ${slot.id}`,
+      start: range.start,
+      end: range.end,
+      detail: `${gone.length} translations`,
+    });
+    return gone;
+  }
+
+  removeSlot(slot: Memslot): void {
+    this.stage2.zap(gfnRange(slot));
+    slot.gmem?.file?.unbind(slot);
+    this.slots.delete(slot);
+  }
+
+  /** KVM's MMU notifier: host page-table entries go, and with them what the guest reaches through them. */
+  readonly #onHostUnmap: MmuNotifier = (address, length) => {
+    for (const slot of this.slots.all()) {
+      if (slot.userspaceAddr === 0n) continue;
+      const first = slot.baseGfn + toPages(address - slot.userspaceAddr);
+      const range = intersect(gfnRange(slot), { start: first, end: first + toPages(length) });
+      if (range) this.stage2.zap(range, (translation) => !translation.private);
+    }
+  };
+
+  /** The answer of every ioctl on a dead VM. */
+  get refusal(): number {
+    return this.#dead ? -errno.EIO : 0;
+  }
+}

@@ -1,0 +1,71 @@
+/** The host's memory: folios, how many of them there may be, and who holds them. */
+
+import { errno } from '../abi/errno.ts';
+import { PAGE_SIZE } from '../abi/linux.ts';
+import type { Faults } from './faults.ts';
+
+/** A page of the page cache. A page that nobody has written costs no bytes. */
+export class Folio {
+  #bytes: Uint8Array | undefined;
+  /** References beyond the page cache's own: pins. They outlive a truncation. */
+  references = 0;
+  /** Whether its contents are defined; the first user zeroes it otherwise. */
+  uptodate = false;
+
+  /** The page's bytes, for writing. */
+  get bytes(): Uint8Array {
+    this.#bytes ??= new Uint8Array(PAGE_SIZE);
+    return this.#bytes;
+  }
+
+  /** Copies bytes out, without giving an untouched page memory of its own. */
+  copyTo(target: Uint8Array, at: number): void {
+    if (this.#bytes) target.set(this.#bytes.subarray(at, at + target.length));
+    else target.fill(0);
+  }
+
+  zero(): void {
+    this.#bytes = undefined;
+  }
+}
+
+export class HostMemory {
+  readonly #limit: number;
+  readonly faults: Faults;
+  #pages = 0;
+
+  constructor(bytes: number, faults: Faults) {
+    this.#limit = Math.floor(bytes / PAGE_SIZE);
+    this.faults = faults;
+  }
+
+  /** Pages handed out and not yet given back. */
+  get pagesInUse(): number {
+    return this.#pages;
+  }
+
+  /** A fresh folio, or -ENOMEM. */
+  allocate(): Folio | number {
+    if (this.faults.failsNow('page') || this.#pages >= this.#limit) return -errno.ENOMEM;
+    this.#pages++;
+    return new Folio();
+  }
+
+  /** The page cache lets go of a folio; one that is pinned is freed by the last unpin. */
+  release(folio: Folio): void {
+    if (folio.references === 0) this.#pages--;
+    else this.#orphans.add(folio);
+  }
+
+  get(folio: Folio): void {
+    folio.references++;
+  }
+
+  put(folio: Folio): void {
+    folio.references--;
+    if (folio.references === 0 && this.#orphans.delete(folio)) this.#pages--;
+  }
+
+  /** Folios that left the page cache while pinned. */
+  readonly #orphans = new Set<Folio>();
+}

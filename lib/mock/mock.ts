@@ -1,0 +1,77 @@
+/** A mock kernel with one process in it. */
+
+import { checkInteger, checkOneOf, checkOptions, wrongType } from '../abi/invalid.ts';
+import { PAGE_SIZE } from '../abi/linux.ts';
+import type { Syscalls } from '../syscalls/seam.ts';
+import { withTwins } from '../syscalls/twins.ts';
+import { MockCalls } from './calls.ts';
+import { type MockControls, makeControls } from './controls.ts';
+import { Faults } from './faults.ts';
+import { Journal } from './journal.ts';
+import type { Machine } from './kvm/index.ts';
+import { HostMemory } from './memory.ts';
+import { type PlatformName, platformNames, platforms } from './platform/index.ts';
+import { AddressSpace, FdTable } from './process/index.ts';
+import { type Profile, type ProfileName, profileNames, profiles, withInPlaceParameter } from './profile.ts';
+
+export interface MockOptions {
+  /** Which kernel it is. Default: `linux-7.3`. */
+  readonly kernel?: ProfileName;
+  /** Which hardware it runs on. Default: `software-protected`. */
+  readonly platform?: PlatformName;
+  /** Host memory in bytes; an allocation beyond it answers ENOMEM. Default: 4 GiB. */
+  readonly memory?: number;
+  /**
+   * For `inplace-v13` only: the kernel is built with CONFIG_KVM_VM_MEMORY_ATTRIBUTES=y and this is the module
+   * parameter kvm.gmem_in_place_conversion. Default: the configuration without the parameter, where it is always on.
+   */
+  readonly gmemInPlaceConversion?: boolean;
+}
+
+export interface Mock {
+  readonly syscalls: Syscalls;
+  readonly controls: MockControls;
+}
+
+const DEFAULT_MEMORY = 4 * 1024 ** 3;
+
+function profileFor(options: MockOptions): Profile {
+  const profile = profiles[checkOneOf('kernel', options.kernel ?? 'linux-7.3', profileNames)];
+  const parameter = options.gmemInPlaceConversion;
+  if (parameter === undefined) return profile;
+  if (typeof parameter !== 'boolean') throw wrongType('gmemInPlaceConversion', 'a boolean', parameter);
+  if (profile.name !== 'inplace-v13') {
+    throw wrongType('gmemInPlaceConversion', `left out: kernel '${profile.name}' has no such parameter`, parameter);
+  }
+  return withInPlaceParameter(profile, parameter);
+}
+
+/** @throws TypeError, RangeError for options it does not know. */
+export function createMock(options: MockOptions = {}): Mock {
+  checkOptions('options', options, ['kernel', 'platform', 'memory', 'gmemInPlaceConversion']);
+  const profile = profileFor(options);
+  const platform = platforms[checkOneOf('platform', options.platform ?? 'software-protected', platformNames)];
+  const bytes = checkInteger('memory', options.memory ?? DEFAULT_MEMORY, PAGE_SIZE, Number.MAX_SAFE_INTEGER);
+  const faults = new Faults();
+  const memory = new HostMemory(bytes, faults);
+  let number = 100;
+  const machine: Machine = {
+    profile,
+    platform,
+    memory,
+    faults,
+    journal: new Journal(),
+    fds: new FdTable(),
+    addressSpace: new AddressSpace(memory),
+    nextNumber: () => ++number,
+  };
+  const syscalls = withTwins(new MockCalls(machine), {
+    backend: 'mock',
+    description: `${profile.name} on ${platform.name}: ${profile.summary}`,
+    dispose: () => {
+      machine.addressSpace.unmapAll();
+      machine.fds.closeAll();
+    },
+  });
+  return { syscalls, controls: makeControls(machine) };
+}

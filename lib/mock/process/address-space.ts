@@ -1,0 +1,250 @@
+/** A process's memory: its mappings, and copying through them as the kernel copies, with a short count and no signal. */
+
+import { errno } from '../../abi/errno.ts';
+import {
+  MADV_DONTNEED,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MAP_ANONYMOUS,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_TYPE,
+  PAGE_SIZE,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../abi/linux.ts';
+import type { Folio, HostMemory } from '../memory.ts';
+import { isAligned, type PageRange, toPages } from '../ranges.ts';
+import type { MockFile } from './file.ts';
+import type { UserMemory } from './user-memory.ts';
+import { Vma } from './vma.ts';
+
+/** Where x86-64 user space ends, less its guard page. */
+const TASK_SIZE = 0x7fff_ffff_f000n;
+const FIRST_ADDRESS = 0x1000_0000_0000n;
+/** Where buffers of the caller's appear while a call has them: below every mapping. */
+const FIRST_LENT = 0x10_0000_0000n;
+
+export interface MapRequest {
+  readonly length: number;
+  readonly prot: number;
+  readonly flags: number;
+  readonly file: MockFile | undefined;
+  readonly offset: bigint;
+}
+
+/** Who must hear that page-table entries go: KVM, for the slots whose userspace_addr lies there. */
+export type MmuNotifier = (address: bigint, length: bigint) => void;
+
+/** access_ok(): whether a range can be user memory at all. */
+export const isUserRange = (address: bigint, length: bigint): boolean => address + length <= TASK_SIZE;
+
+export class AddressSpace {
+  readonly notifiers = new Set<MmuNotifier>();
+  readonly #memory: HostMemory;
+  readonly #vmas = new Map<bigint, Vma>();
+  readonly #lent = new Map<bigint, Uint8Array>();
+  #next = FIRST_ADDRESS;
+  #nextLent = FIRST_LENT;
+
+  constructor(memory: HostMemory) {
+    this.#memory = memory;
+  }
+
+  /** mmap(2): the address, or -errno. */
+  map(request: MapRequest): bigint {
+    const refusal = refuses(request);
+    if (refusal !== 0) return BigInt(refusal);
+    const pages = Math.ceil(request.length / PAGE_SIZE);
+    if (!isUserRange(this.#next, BigInt(pages * PAGE_SIZE))) return BigInt(-errno.ENOMEM);
+    const vma = this.#newVma(request, pages);
+    const error = request.file?.mmap(vma) ?? 0;
+    if (error !== 0) return BigInt(error);
+    this.#adopt(vma);
+    if (request.flags & MAP_POPULATE) this.#populate(vma, 0, pages, (request.prot & PROT_WRITE) !== 0);
+    return vma.options.address;
+  }
+
+  #newVma(request: MapRequest, pages: number): Vma {
+    const address = this.#next;
+    return new Vma({
+      address,
+      pages,
+      prot: request.prot,
+      flags: request.flags,
+      file: request.flags & MAP_ANONYMOUS ? undefined : request.file,
+      filePage: toPages(request.offset),
+      memory: this.#memory,
+      onUnmap: this.#notify,
+    });
+  }
+
+  #adopt(vma: Vma): void {
+    vma.options.file?.get();
+    this.#vmas.set(vma.options.address, vma);
+    // A page left free after each mapping, so that running over its end is noticed.
+    if (vma.end >= this.#next) this.#next = vma.end + BigInt(PAGE_SIZE);
+  }
+
+  readonly #notify = (vma: Vma, range: PageRange): void => {
+    const address = vma.options.address + BigInt(range.start * PAGE_SIZE);
+    for (const notifier of this.notifiers) notifier(address, BigInt((range.end - range.start) * PAGE_SIZE));
+  };
+
+  unmap(address: bigint): number {
+    const vma = this.#vmas.get(address);
+    if (!vma) return -errno.EINVAL;
+    this.#vmas.delete(address);
+    vma.drop(0, vma.options.pages);
+    vma.options.file?.munmap(vma);
+    vma.options.file?.put();
+    if (this.#vmas.size === 0) this.#next = FIRST_ADDRESS;
+    return 0;
+  }
+
+  /** The mapping that holds this address. */
+  find(address: bigint): Vma | undefined {
+    for (const vma of this.#vmas.values()) if (address >= vma.options.address && address < vma.end) return vma;
+    return undefined;
+  }
+
+  /** The page at an address, faulted in for this access, or -EFAULT. */
+  touch(address: bigint, write: boolean): Folio | number {
+    const vma = this.find(address);
+    if (!vma) return -errno.EFAULT;
+    return vma.touch(toPages(address - vma.options.address), write);
+  }
+
+  /** An ioctl's argument that is an address of this process. */
+  argumentAt(address: bigint): UserMemory {
+    return {
+      value: address,
+      read: (size) => {
+        const bytes = new Uint8Array(size);
+        return this.copyOut(address, bytes) === size ? bytes : undefined;
+      },
+      write: (bytes) => this.copyIn(address, bytes) === bytes.length,
+    };
+  }
+
+  /** Gives a buffer of the caller's an address, until it is taken back. */
+  lend(buffer: Uint8Array): bigint {
+    const address = this.#nextLent;
+    this.#nextLent += BigInt(Math.ceil(buffer.length / PAGE_SIZE) + 1) * BigInt(PAGE_SIZE);
+    this.#lent.set(address, buffer);
+    return address;
+  }
+
+  takeBack(address: bigint): void {
+    this.#lent.delete(address);
+  }
+
+  /** The lent buffer that holds all of [address, address + length), and where in it that begins. */
+  #lentAt(address: bigint, length: number): { buffer: Uint8Array; at: number } | undefined {
+    for (const [start, buffer] of this.#lent) {
+      const at = Number(address - start);
+      if (at >= 0 && at + length <= buffer.length) return { buffer, at };
+    }
+    return undefined;
+  }
+
+  /** Bytes copied before the first page that cannot be touched; -EFAULT when that is the first one. */
+  copyIn(address: bigint, bytes: Uint8Array): number {
+    const lent = this.#lentAt(address, bytes.length);
+    if (lent) {
+      lent.buffer.set(bytes, lent.at);
+      return bytes.length;
+    }
+    return this.#copy(address, bytes.length, true, (folio, within, at, length) => {
+      folio.bytes.set(bytes.subarray(at, at + length), within);
+    });
+  }
+
+  copyOut(address: bigint, bytes: Uint8Array): number {
+    const lent = this.#lentAt(address, bytes.length);
+    if (lent) {
+      bytes.set(lent.buffer.subarray(lent.at, lent.at + bytes.length));
+      return bytes.length;
+    }
+    return this.#copy(address, bytes.length, false, (folio, within, at, length) => {
+      folio.copyTo(bytes.subarray(at, at + length), within);
+    });
+  }
+
+  #copy(
+    address: bigint,
+    length: number,
+    write: boolean,
+    move: (folio: Folio, within: number, at: number, length: number) => void,
+  ): number {
+    for (let at = 0; at < length; ) {
+      const here = address + BigInt(at);
+      const within = Number(here & BigInt(PAGE_SIZE - 1));
+      const folio = this.touch(here, write);
+      if (typeof folio === 'number') return at > 0 ? at : -errno.EFAULT;
+      const step = Math.min(PAGE_SIZE - within, length - at);
+      move(folio, within, at, step);
+      at += step;
+    }
+    return length;
+  }
+
+  madvise(address: bigint, length: number, advice: number): number {
+    const vma = this.find(address);
+    if (!isAligned(address)) return -errno.EINVAL;
+    const start = vma ? toPages(address - vma.options.address) : 0;
+    const end = start + Math.ceil(length / PAGE_SIZE);
+    switch (advice) {
+      case MADV_DONTNEED:
+        vma?.drop(start, end);
+        return vma ? 0 : -errno.ENOMEM;
+      case MADV_POPULATE_READ:
+      case MADV_POPULATE_WRITE:
+        return vma ? this.#populate(vma, start, end, advice === MADV_POPULATE_WRITE) : -errno.ENOMEM;
+      default:
+        return -errno.EINVAL;
+    }
+  }
+
+  #populate(vma: Vma, start: number, end: number, write: boolean): number {
+    if (!(vma.options.prot & (write ? PROT_WRITE : PROT_READ))) return -errno.EINVAL;
+    for (let page = start; page < end; page++) {
+      const folio = vma.touch(page, write);
+      if (typeof folio === 'number') return folio;
+    }
+    return 0;
+  }
+
+  /** fork(2), as far as memory goes: the same mappings at the same addresses. */
+  fork(): AddressSpace {
+    const child = new AddressSpace(this.#memory);
+    for (const vma of this.#vmas.values()) {
+      const twin = vma.fork(child.#notify);
+      twin.options.file?.mmap(twin);
+      child.#adopt(twin);
+    }
+    return child;
+  }
+
+  /** The process exits. */
+  unmapAll(): void {
+    for (const address of [...this.#vmas.keys()]) this.unmap(address);
+  }
+}
+
+/** What do_mmap() checks before it asks the file, in its order: 0 or -errno. */
+function refuses({ length, prot, flags, file, offset }: MapRequest): number {
+  if (!isAligned(offset)) return -errno.EINVAL;
+  if (!(flags & MAP_ANONYMOUS) && !file) return -errno.EBADF;
+  if (length === 0) return -errno.EINVAL;
+  if (!isUserRange(FIRST_ADDRESS, BigInt(length))) return -errno.ENOMEM;
+  const pageCount = Math.ceil(length / PAGE_SIZE);
+  if ((BigInt.asUintN(64, offset) >> 12n) + BigInt(pageCount) > 0x000f_ffff_ffff_ffffn) return -errno.EOVERFLOW;
+  const type = flags & MAP_TYPE;
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -errno.EINVAL;
+  if (flags & MAP_ANONYMOUS || !file) return 0;
+  if (prot & PROT_EXEC && file.noExec) return -errno.EPERM;
+  return 0;
+}

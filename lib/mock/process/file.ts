@@ -1,0 +1,66 @@
+/**
+ * An open file description (struct file): what fds and mappings share. Each kind of file overrides what it can do; the
+ * rest answers what the VFS answers for a file without that operation.
+ */
+
+import { errno } from '../../abi/errno.ts';
+import type { Stat } from '../../syscalls/seam.ts';
+import type { Folio } from '../memory.ts';
+import type { UserMemory } from './user-memory.ts';
+import type { Vma } from './vma.ts';
+
+export abstract class MockFile {
+  #references = 0;
+
+  get(): this {
+    this.#references++;
+    return this;
+  }
+
+  put(): void {
+    if (--this.#references === 0) this.release();
+  }
+
+  /** The last fd and the last mapping are gone. */
+  protected release(): void {}
+
+  abstract stat(): Stat;
+
+  ioctl(_request: number, _arg: UserMemory): number {
+    return -errno.ENOTTY;
+  }
+
+  read(_bytes: Uint8Array, _offset?: bigint): number {
+    return -errno.EINVAL;
+  }
+
+  write(_bytes: Uint8Array, _offset?: bigint): number {
+    return -errno.EINVAL;
+  }
+
+  truncate(_length: bigint): number {
+    return -errno.EINVAL;
+  }
+
+  fallocate(_mode: number, _offset: bigint, _length: bigint): number {
+    return -errno.ENODEV;
+  }
+
+  /** Whether this mapping may be made: 0 or -errno. */
+  mmap(_vma: Vma): number {
+    return -errno.ENODEV;
+  }
+
+  /** The mapping is gone. */
+  munmap(_vma: Vma): void {}
+
+  /** Whether the file lies on a file system from which nothing may be executed. */
+  get noExec(): boolean {
+    return false;
+  }
+
+  /** The page behind a mapping, or -errno. */
+  fault(_page: number): Folio | number {
+    return -errno.EFAULT;
+  }
+}

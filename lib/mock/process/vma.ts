@@ -1,0 +1,108 @@
+/** One mapping of a process and its page table. */
+
+import { errno } from '../../abi/errno.ts';
+import { MAP_SHARED, MAP_TYPE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../abi/linux.ts';
+import type { HostMapping } from '../guest-memfd/index.ts';
+import type { Folio, HostMemory } from '../memory.ts';
+import { PageMap } from '../page-map.ts';
+import type { PageRange } from '../ranges.ts';
+import type { MockFile } from './file.ts';
+
+interface PageTableEntry {
+  readonly folio: Folio;
+  readonly writable: boolean;
+  /** The page is this mapping's own (anonymous, or copied on write) and not the file's. */
+  readonly owned: boolean;
+}
+
+export interface VmaOptions {
+  readonly address: bigint;
+  readonly pages: number;
+  readonly prot: number;
+  readonly flags: number;
+  readonly file: MockFile | undefined;
+  /** The file's page at which the mapping begins. */
+  readonly filePage: number;
+  readonly memory: HostMemory;
+  /** Told before entries go, as MMU notifiers are: pages relative to the mapping's start. */
+  readonly onUnmap: (vma: Vma, range: PageRange) => void;
+}
+
+export class Vma implements HostMapping {
+  readonly options: VmaOptions;
+  readonly #entries = new PageMap<PageTableEntry>();
+
+  constructor(options: VmaOptions) {
+    this.options = options;
+  }
+
+  get shared(): boolean {
+    return (this.options.flags & MAP_TYPE) === MAP_SHARED;
+  }
+
+  get end(): bigint {
+    return this.options.address + BigInt(this.options.pages * PAGE_SIZE);
+  }
+
+  /** The folio behind a page of the mapping, for this kind of access, or -EFAULT. */
+  touch(page: number, write: boolean): Folio | number {
+    const { prot } = this.options;
+    if (!(prot & (write ? PROT_WRITE : PROT_READ))) return -errno.EFAULT;
+    const present = this.#entries.get(page);
+    if (present && (!write || present.writable)) return present.folio;
+    const entry = this.#makeEntry(page, write);
+    if (typeof entry === 'number') return entry;
+    if (present?.owned) this.options.memory.release(present.folio);
+    this.#entries.set(page, entry);
+    return entry.folio;
+  }
+
+  #makeEntry(page: number, write: boolean): PageTableEntry | number {
+    const { file, filePage } = this.options;
+    if (!file) return this.#own();
+    const folio = file.fault(filePage + page);
+    if (typeof folio === 'number') return folio;
+    if (this.shared) return { folio, writable: true, owned: false };
+    return write ? this.#own(folio) : { folio, writable: false, owned: false };
+  }
+
+  #own(original?: Folio): PageTableEntry | number {
+    const folio = this.options.memory.allocate();
+    if (typeof folio === 'number') return -errno.EFAULT;
+    if (original) original.copyTo(folio.bytes, 0);
+    return { folio, writable: true, owned: true };
+  }
+
+  /** Whether a page has an entry: for tests of what an unmap really removed. */
+  isPresent(page: number): boolean {
+    return this.#entries.get(page) !== undefined;
+  }
+
+  /** unmap_mapping_range(): drops the entries of these file pages. Pages of this mapping's own stay. */
+  unmapFilePages(range: PageRange): void {
+    const start = Math.max(0, range.start - this.options.filePage);
+    const end = Math.min(this.options.pages, range.end - this.options.filePage);
+    if (start >= end) return;
+    this.options.onUnmap(this, { start, end });
+    for (const [page, entry] of this.#entries.within(start, end)) if (!entry.owned) this.#entries.delete(page);
+  }
+
+  /** madvise(MADV_DONTNEED) and munmap: drops all entries, and the pages that are this mapping's own. */
+  drop(start: number, end: number): void {
+    this.options.onUnmap(this, { start, end });
+    for (const [page, entry] of this.#entries.within(start, end)) {
+      this.#entries.delete(page);
+      if (entry.owned) this.options.memory.release(entry.folio);
+    }
+  }
+
+  /** What fork() does: a mapping of the same thing in another process; own pages are copied at once. */
+  fork(onUnmap: VmaOptions['onUnmap']): Vma {
+    const copy = new Vma({ ...this.options, onUnmap });
+    for (const [page, entry] of this.#entries.within(0, this.options.pages)) {
+      const twin = entry.owned ? copy.#own(entry.folio) : entry;
+      if (typeof twin !== 'number') copy.#entries.set(page, twin);
+    }
+    return copy;
+  }
+}
