@@ -25,7 +25,7 @@ export const KVM_X86_SNP_VM = 4;
 export const KVM_X86_TDX_VM = 5;
 
 export const KVM_ENABLE_CAP = iow(
-  ['system', 'vm'],
+  'vm',
   KVMIO,
   0xa3,
   struct('kvm_enable_cap', { cap: u32, flags: u32, args: array(u64, 4), pad: array(u8, 64) }),

@@ -15,7 +15,10 @@ export interface UserMemory {
 export function bufferArgument(buffer: Uint8Array): UserMemory {
   return {
     value: 0n,
-    read: (size) => (size <= buffer.length ? buffer.subarray(0, size) : undefined),
+    read: (size) => {
+      if (size === buffer.length) return buffer;
+      return size < buffer.length ? buffer.subarray(0, size) : undefined;
+    },
     write: (bytes) => {
       if (bytes.length > buffer.length) return false;
       buffer.set(bytes);
