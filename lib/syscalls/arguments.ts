@@ -15,7 +15,8 @@ import {
 } from '../abi/invalid.ts';
 import { requestSize } from '../abi/ioctl.ts';
 import { MAP_FIXED, MAP_FIXED_NOREPLACE } from '../abi/linux.ts';
-import type { IoctlArg, Pointer } from './seam.ts';
+import { claimedSize, isSizePrefixed, NO_MEMORY_BELOW } from '../abi/size-prefixed.ts';
+import type { Address, IoctlArg, Pointer } from './seam.ts';
 
 const INT_MAX = 0x7fff_ffff;
 const U32_MAX = 0xffff_ffff;
@@ -44,23 +45,31 @@ export function checkText(what: string, text: string): string {
   return text;
 }
 
+export const isAddress = (arg: unknown): arg is Address =>
+  typeof arg === 'object' && arg !== null && typeof (arg as Address).address === 'bigint';
+
 /** An ioctl's argument: the kernel may touch _IOC_SIZE(request) bytes of it and must find all of them. */
 export function checkIoctlArg(request: number, arg: IoctlArg): IoctlArg {
-  const size = requestSize(checkRequest(request));
-  if (typeof arg === 'number') {
-    checkInteger('arg', arg, 0, Number.MAX_SAFE_INTEGER);
-    if (size > 0 && arg !== 0) {
-      throw outOfRange('arg', `a buffer of ${size} bytes (or 0, a null pointer), since the request has a struct`, arg);
-    }
-    return arg;
-  }
-  if (arg instanceof Uint8Array) {
-    checkBytes('arg', arg);
-    if (arg.byteLength < size) throw tooSmall('arg', size, arg.byteLength);
-    return arg;
-  }
-  if (typeof arg === 'object' && arg !== null && typeof arg.address === 'bigint') return arg;
+  checkRequest(request);
+  if (typeof arg === 'number') return checkPlainArg(request, arg);
+  if (arg instanceof Uint8Array) return checkStructArg(request, arg);
+  if (isAddress(arg)) return arg;
   throw wrongType('arg', 'a Uint8Array, a number or { address }', arg);
+}
+
+function checkPlainArg(request: number, arg: number): number {
+  const size = requestSize(request);
+  if (size > 0 && arg !== 0) {
+    throw outOfRange('arg', `a buffer of ${size} bytes (or 0, a null pointer), since the request has a struct`, arg);
+  }
+  return checkInteger('arg', arg, 0, isSizePrefixed(request) ? NO_MEMORY_BELOW - 1 : Number.MAX_SAFE_INTEGER);
+}
+
+function checkStructArg(request: number, arg: Uint8Array): Uint8Array {
+  checkBytes('arg', arg);
+  const size = isSizePrefixed(request) ? claimedSize(request, arg) : requestSize(request);
+  if (arg.byteLength < size) throw tooSmall('arg', size, arg.byteLength);
+  return arg;
 }
 
 /** Pointer fix-ups: each inside the struct, each to live memory, and only where there is a struct to patch. */
@@ -82,6 +91,7 @@ export function checkMany(request: number, args: Uint8Array | BigUint64Array): n
   if (size === 0) {
     if (!(args instanceof BigUint64Array))
       throw wrongType('args', 'a BigUint64Array, since the request has no struct', args);
+    if (isSizePrefixed(request)) for (const arg of args) checkPlainArg(request, Number(arg));
     return args.length;
   }
   checkBytes('args', args);

@@ -4,28 +4,39 @@
  */
 
 import { checkBigint, outOfRange, U64_MAX, wrongType } from '../abi/invalid.ts';
+import { PAGE_SIZE } from '../abi/linux.ts';
 import { checkLength } from './arguments.ts';
 
-const PAGE = 4096;
-const roundUp = (length: number): number => Math.ceil(length / PAGE) * PAGE;
+const roundUp = (length: number): number => Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
+
+interface Mapping {
+  readonly start: bigint;
+  /** As mmap was given it. */
+  readonly length: number;
+  /** The end of its last page: the tail of that page can be used, too. */
+  readonly end: bigint;
+}
 
 export class Mappings {
-  /** Start address to length, as mmap was given it. */
-  readonly #lengths = new Map<bigint, number>();
+  /** In order of address; the kernel sees to it that none overlap. */
+  readonly #sorted: Mapping[] = [];
 
   add(address: bigint, length: number): void {
-    this.#lengths.set(address, length);
+    const mapping = { start: address, length, end: address + BigInt(roundUp(length)) };
+    this.#sorted.splice(this.#countUpTo(address), 0, mapping);
   }
 
   /** Forgets a whole mapping, which the caller is about to unmap. */
   remove(address: bigint, length: number): void {
     this.checkWhole(address, length);
-    this.#lengths.delete(address);
+    this.#sorted.splice(this.#countUpTo(address) - 1, 1);
   }
 
   checkWhole(address: bigint, length: number): void {
     if (typeof address !== 'bigint') throw wrongType('address', 'a bigint', address);
-    if (this.#lengths.get(address) !== checkLength(length)) {
+    checkLength(length);
+    const found = this.#sorted[this.#countUpTo(address) - 1];
+    if (found?.start !== address || found.length !== length) {
       throw outOfRange('address and length', 'those of one mapping made here and not yet unmapped', {
         address,
         length,
@@ -33,14 +44,28 @@ export class Mappings {
     }
   }
 
-  /** Throws unless [address, address + length) lies in one live mapping; the tail of its last page counts as inside. */
-  checkInside(address: bigint, length: number): void {
+  /**
+   * Throws unless [address, address + length) lies in one live mapping; the tail of its last page counts as inside.
+   * @returns how many bytes the mapping has from there on.
+   */
+  checkInside(address: bigint, length: number): number {
     if (typeof address !== 'bigint') throw wrongType('address', 'a bigint', address);
     checkBigint('address', address, 0n, U64_MAX);
     checkLength(length);
-    for (const [start, mapped] of this.#lengths) {
-      if (address >= start && address + BigInt(length) <= start + BigInt(roundUp(mapped))) return;
-    }
+    const found = this.#sorted[this.#countUpTo(address) - 1];
+    if (found !== undefined && address + BigInt(length) <= found.end) return Number(found.end - address);
     throw outOfRange('address', `the start of ${length} bytes in a mapping made here and not yet unmapped`, address);
+  }
+
+  /** How many mappings start at or below the address. */
+  #countUpTo(address: bigint): number {
+    let low = 0;
+    let high = this.#sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#sorted[middle] as Mapping).start <= address) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }

@@ -1,0 +1,126 @@
+/**
+ * The order of asynchronous calls. Each fd has a lane, and so has mapped memory: what is issued on a lane in one tick
+ * goes to the thread pool as one batch, and what is issued while that is away goes as the next. Lanes overtake each
+ * other, calls on one lane never do.
+ */
+
+import type { Addon } from './addon.ts';
+import { type LaneKey, MEMORY_LANE, memoryGone, NO_LANE, type Op, Packed, settle } from './op.ts';
+
+interface Lane {
+  readonly key: LaneKey;
+  waiting: Op[];
+  /** The batch that is with the thread pool. */
+  away: readonly Op[];
+}
+
+export class Lanes {
+  readonly #addon: Addon;
+  readonly #pointerCall: number;
+  readonly #lanes = new Map<LaneKey, Lane>();
+  /** Where a synchronous call is packed. */
+  #single: Packed | undefined;
+
+  constructor(addon: Addon) {
+    this.#addon = addon;
+    this.#pointerCall = addon.calls.indexOf('pointer');
+  }
+
+  /** Issues a call: it leaves with the others of this tick. */
+  push(op: Op): Promise<unknown> {
+    op.begin?.();
+    const lane = this.#laneOf(op.lane);
+    if (lane.waiting.push(op) === 1 && lane.away.length === 0) queueMicrotask(() => this.#send(lane));
+    return new Promise((resolve, reject) => {
+      op.resolve = resolve;
+      op.reject = reject;
+    });
+  }
+
+  /** Makes a call now. */
+  run(op: Op): unknown {
+    op.begin?.();
+    const packed = this.#packNow(op);
+    this.#addon.run(packed.records, packed.count, packed.buffers);
+    const answer = packed.answer(op, 0);
+    if (answer === undefined) throw memoryGone();
+    return answer;
+  }
+
+  /** Whether any lane has calls that are not done. */
+  get busy(): boolean {
+    return this.#lanes.size !== 0;
+  }
+
+  /** Throws ERR_CALLS_IN_FLIGHT when a synchronous call would overtake the calls on this lane. */
+  assertIdle(key: LaneKey, syncName: string): void {
+    const lane = this.#lanes.get(key);
+    if (lane === undefined) return;
+    const calls = lane.waiting.length + lane.away.length;
+    throw callsInFlight(calls, key === MEMORY_LANE ? 'on mapped memory' : `on fd ${key}`, `calling ${syncName}`);
+  }
+
+  /** Throws ERR_CALLS_IN_FLIGHT when an ioctl in flight was given an address of this mapping. */
+  assertUnused(start: bigint, length: number): void {
+    const end = start + BigInt(length);
+    let calls = 0;
+    for (const lane of this.#lanes.values()) {
+      for (const { structAt } of [...lane.away, ...lane.waiting]) {
+        if (structAt !== undefined && structAt >= start && structAt < end) calls++;
+      }
+    }
+    if (calls > 0) throw callsInFlight(calls, 'with a struct in this mapping', 'unmapping it');
+  }
+
+  /**
+   * The kernel gave this number to a new file, so the file that had it is closed: what may still be on its way back
+   * is no predecessor of the new one's calls.
+   */
+  forget(fd: number): void {
+    this.#lanes.delete(fd);
+  }
+
+  #laneOf(key: LaneKey): Lane {
+    const found = this.#lanes.get(key);
+    if (found !== undefined) return found;
+    const lane: Lane = { key, waiting: [], away: [] };
+    if (key !== NO_LANE) this.#lanes.set(key, lane);
+    return lane;
+  }
+
+  #packNow(op: Op): Packed {
+    if (op.pointers.length > 0) return new Packed([op], this.#pointerCall);
+    if (this.#single === undefined) this.#single = new Packed([op], this.#pointerCall);
+    else this.#single.reuse([op]);
+    return this.#single;
+  }
+
+  #send(lane: Lane): void {
+    lane.away = lane.waiting;
+    lane.waiting = [];
+    const packed = new Packed(lane.away, this.#pointerCall);
+    try {
+      this.#addon.submit(packed.records, packed.count, packed.buffers, () => {
+        settle(lane.away, packed);
+        this.#next(lane);
+      });
+    } catch (error) {
+      for (const op of lane.away) op.reject(error);
+      this.#next(lane);
+    }
+  }
+
+  #next(lane: Lane): void {
+    lane.away = [];
+    if (lane.waiting.length > 0) this.#send(lane);
+    else if (this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key);
+  }
+}
+
+function callsInFlight(calls: number, where: string, before: string): Error & { code: 'ERR_CALLS_IN_FLIGHT' } {
+  const one = calls === 1;
+  const what = `${calls} asynchronous ${one ? 'call' : 'calls'} ${where} ${one ? 'is' : 'are'} in flight`;
+  return Object.assign(new Error(`${what}; await ${one ? 'it' : 'them'} before ${before}`), {
+    code: 'ERR_CALLS_IN_FLIGHT' as const,
+  });
+}

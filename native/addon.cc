@@ -1,0 +1,57 @@
+// The addon: system calls and threads. It has no policy and knows no struct; see lib/syscalls/ for both.
+#include <node_api.h>
+
+#include "batch.h"
+#include "ioctl.h"
+#include "layouts.h"
+#include "op.h"
+#include "state.h"
+
+namespace {
+
+// dispose(): closes the scratch files; the next copy makes a new one.
+napi_value Dispose(napi_env env, napi_callback_info info) {
+  void* data;
+  if (napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data) == napi_ok) {
+    static_cast<gmem::State*>(data)->CloseScratches();
+  }
+  return nullptr;
+}
+
+napi_value CallNames(napi_env env) {
+  napi_value names = nullptr;
+  napi_create_array(env, &names);
+  uint32_t code = 0;
+#define GMEM_NAME(name) #name,
+  for (const char* name : {GMEM_CALLS(GMEM_NAME)}) {
+    napi_value text = nullptr;
+    napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &text);
+    napi_set_element(env, names, code++, text);
+  }
+#undef GMEM_NAME
+  return names;
+}
+
+void EndOfThread(void* data) { delete static_cast<gmem::State*>(data); }
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  auto* state = new gmem::State;
+  napi_add_env_cleanup_hook(env, EndOfThread, state);
+  const auto function = [state](const char* name, napi_callback callback) {
+    return napi_property_descriptor{name,    nullptr, callback,        nullptr, nullptr,
+                                    nullptr, napi_enumerable, state};
+  };
+  const napi_property_descriptor properties[] = {
+      function("ioctl", gmem::IoctlNow),
+      function("ioctlFrame", gmem::IoctlFrame),
+      function("run", gmem::Run),
+      function("submit", gmem::Submit),
+      function("layouts", gmem::Layouts),
+      function("dispose", Dispose),
+      {"calls", nullptr, nullptr, nullptr, nullptr, CallNames(env), napi_enumerable, nullptr},
+  };
+  napi_define_properties(env, exports, std::size(properties), properties);
+  return exports;
+}

@@ -1,0 +1,38 @@
+/** What every backend must do, run in both forms of every call. A backend is added with one line in seam.test.ts. */
+
+import { describe } from 'vitest';
+import { files } from './seam/files.ts';
+import { inFlight } from './seam/in-flight.ts';
+import { ioctls } from './seam/ioctls.ts';
+import { kernelOnly } from './seam/kernel-only.ts';
+import { FORMS, type MakeSyscalls } from './seam/kit.ts';
+import { memory } from './seam/memory.ts';
+import { order } from './seam/order.ts';
+import { refusals } from './seam/refusals.ts';
+
+export interface Backend {
+  readonly name: string;
+  readonly make: MakeSyscalls;
+  /** It calls a real kernel, which knows more requests and files than the mock does. */
+  readonly kernel?: boolean;
+  /** Its asynchronous calls are made elsewhere, so that there is something to be in flight. */
+  readonly concurrent?: boolean;
+  /** What this machine lacks for it; its checks are then skipped under that name. */
+  readonly missing?: string | undefined;
+}
+
+export function seamContract({ name, make, kernel, concurrent, missing }: Backend): void {
+  describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: ${missing}`, () => {
+    for (const form of FORMS) {
+      describe(form, () => {
+        refusals(make, form);
+        files(make, form);
+        ioctls(make, form);
+        memory(make, form);
+        if (kernel) kernelOnly(make, form);
+      });
+    }
+    describe('order', () => order(make));
+    if (concurrent) describe('in flight', () => inFlight(make));
+  });
+}
