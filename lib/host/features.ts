@@ -1,0 +1,55 @@
+/** What a host can do, as found by asking it once, when it was opened. */
+
+import type { CapabilityName } from '../abi/capabilities.ts';
+import type { Dialect } from '../abi/ioctl.ts';
+import type { ProbeAnswer } from './errors.ts';
+import type { VmType } from './vm-types.ts';
+
+/** The guest_memfd creation flags that a VM type takes. */
+export interface CreateFlags {
+  /** The kernel's names, as in `GUEST_MEMFD_FLAG_MMAP`; which ones exist depends on the dialect. */
+  readonly names: readonly string[];
+  /** The same flags as bits. */
+  readonly bits: bigint;
+  /** `mmap: true` works. */
+  readonly mmap: boolean;
+  /** `mmap: true, initially: 'shared'` works. */
+  readonly initShared: boolean;
+  /** `mmap: true, initially: 'private'` works: mapped now, accessible after a conversion. */
+  readonly initPrivate: boolean;
+}
+
+export interface Features {
+  /** KVM_GET_API_VERSION; 12 since 2007. */
+  readonly apiVersion: number;
+  /** The kernel's release, as uname -r says. */
+  readonly release: string;
+  /** Which conversion ABI the kernel speaks. */
+  readonly dialect: Dialect;
+  /** Why: what the probe answered, or who forced it. */
+  readonly dialectReason: string;
+  /** What the probe asked, in order, with the answers. */
+  readonly dialectProbes: readonly ProbeAnswer[];
+  /**
+   * What KVM_CHECK_EXTENSION on /dev/kvm answered. Unreleased series and other architectures share numbers, so a
+   * number that is not 0 proves nothing by itself; see `capabilityNames()`.
+   */
+  readonly capabilities: Readonly<Record<CapabilityName, number>>;
+  /** The VM types that KVM_CAP_VM_TYPES announces; 'default' only where it announces none (other architectures). */
+  readonly vmTypes: readonly VmType[];
+  /** The types of which a throw-away VM and guest_memfd could be made, and the flags they take. */
+  readonly createFlags: Readonly<Partial<Record<VmType, CreateFlags>>>;
+  /** The VM types for which a trial conversion to private succeeded. */
+  readonly convertible: readonly VmType[];
+  /** Whether KVM_CREATE_GUEST_MEMFD works for some VM type. */
+  readonly guestMemfd: boolean;
+  /** Whether some VM type has it; see `createFlags` for each. */
+  readonly mmap: boolean;
+  readonly initShared: boolean;
+  readonly initPrivate: boolean;
+  /** KVM_SET_USER_MEMORY_REGION2, which a guest_memfd needs. */
+  readonly userMemory2: boolean;
+  readonly maxMemslots: number;
+  /** Whether guest accesses can be made, and why or why not. */
+  readonly guest: { readonly available: boolean; readonly why: string };
+}

@@ -1,0 +1,82 @@
+/**
+ * Ownership of one thing the kernel gave: who may use it, and when it goes. Every fd, every mapping and the host itself
+ * has one handle; typed objects are faces over it.
+ */
+
+import type { FailedCall } from './errors.ts';
+import { ClosedError, KernelError } from './errors.ts';
+import { leakImpossible } from './leaks.ts';
+
+type State = 'open' | 'closing' | 'closed';
+
+export class Handle {
+  /** For messages: "GuestMemfd (fd 7)". */
+  readonly title: string;
+  readonly #release: () => Promise<void>;
+  #state: State = 'open';
+  #uses = 0;
+  #unused: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(title: string, release: () => Promise<void>) {
+    this.title = title;
+    this.#release = release;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  /** @throws ClosedError */
+  checkOpen(): void {
+    if (this.#state !== 'open') throw new ClosedError(this.title);
+  }
+
+  /**
+   * Keeps it open while `work` runs: a close that is asked for meanwhile waits. Without this an fd that is only an
+   * argument of another fd's call could be closed, and its number taken by another file, before the kernel looks it up.
+   */
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    this.checkOpen();
+    this.#uses += 1;
+    try {
+      return await work();
+    } finally {
+      this.#uses -= 1;
+      if (this.#uses === 0) this.#unused?.();
+    }
+  }
+
+  /** From here on every use is refused; what is under way goes on. */
+  refuse(): void {
+    if (this.#state === 'open') this.#state = 'closing';
+  }
+
+  /** Closes once, after what is under way. A second close is the first one, or nothing when that is over. */
+  close(): Promise<void> {
+    if (this.#state === 'closed') return Promise.resolve();
+    this.#closing ??= this.#finish();
+    return this.#closing;
+  }
+
+  async #finish(): Promise<void> {
+    this.refuse();
+    if (this.#uses > 0) {
+      await new Promise<void>((resolve) => {
+        this.#unused = resolve;
+      });
+    }
+    try {
+      await this.#release();
+    } finally {
+      // close(2) frees the number whatever it answers: a second try could close somebody else's file.
+      this.#state = 'closed';
+      leakImpossible(this);
+    }
+  }
+}
+
+/** Turns the answer of a close or munmap into an error. */
+export function checkReleased(call: FailedCall, ret: number): void {
+  if (ret < 0) throw new KernelError(call, ret);
+}

@@ -1,0 +1,52 @@
+/** guest-memfd: a Linux kernel's confidential-memory interfaces. The ioctls and structs are in `guest-memfd/abi`. */
+
+export type {
+  ConvertOptions,
+  ConvertRange,
+  CreateGuestMemfdOptions,
+  GuestMemfd,
+  MapOptions,
+  Mapping,
+  PageState,
+  Range,
+  RetryOptions,
+} from './guest-memfd/index.ts';
+export {
+  type BackendName,
+  ClosedError,
+  type CreateFlags,
+  type Failure,
+  type FdLike,
+  type Features,
+  type HostOptions,
+  type IoctlFailure,
+  type IoctlOutcome,
+  type IoctlSuccess,
+  isClosedError,
+  isKernelError,
+  isUnsupportedError,
+  isVmDeadError,
+  KernelError,
+  type ManyOutcome,
+  type NumericArg,
+  type ProbeAnswer,
+  type Raw,
+  type RawArg,
+  type Result,
+  type Success,
+  UnsupportedError,
+  VmDeadError,
+  type VmType,
+} from './host/index.ts';
+export {
+  type CreateVmOptions,
+  type Host,
+  type MemoryAttributesOptions,
+  type MemoryRegion,
+  type MemoryRegionOptions,
+  openHost,
+  type Vm,
+} from './kvm/index.ts';
+
+export type { Address, ManyResult, Pointer, Stat, Syscalls } from './syscalls/seam.ts';
+export { BackendUnavailableError } from './syscalls/unavailable.ts';

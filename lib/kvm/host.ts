@@ -1,0 +1,77 @@
+/** The host with the objects it can make. */
+
+import { checkOneOf, checkOptions } from '../abi/invalid.ts';
+import { KVM_CREATE_VM } from '../abi/kvm.ts';
+import {
+  checkHostOptions,
+  chooseBackend,
+  forcedDialect,
+  HostCore,
+  type HostOptions,
+  issue,
+  prepareIoctl,
+  probeBackend,
+  type Result,
+  success,
+  unwrap,
+  type VmType,
+  vmTypeNames,
+  vmTypeNumbers,
+} from '../host/index.ts';
+import { Vm } from './vm.ts';
+
+export interface CreateVmOptions {
+  /** Default: 'default'. The host's are in `features.vmTypes`. */
+  readonly type?: VmType;
+}
+
+/** One kernel, real or mocked, and everything that is open on it. Made by `openHost()`. */
+export class Host extends HostCore {
+  /**
+   * Makes a VM, empty and not yet initialised: SEV and TDX have steps of their own after this.
+   *
+   * | errno  | meaning                                                                        |
+   * |--------|--------------------------------------------------------------------------------|
+   * | EINVAL | the host does not offer that type                                               |
+   * | EBUSY  | another hypervisor owns the hardware                                            |
+   * | ENOMEM | no memory                                                                       |
+   * | EMFILE | too many open files                                                             |
+   *
+   * On architectures other than x86 there are no types, and only 'default' has a meaning.
+   *
+   * @throws KernelError, TypeError for an unknown type
+   */
+  async createVm(options: CreateVmOptions = {}): Promise<Vm> {
+    return unwrap(await this.tryCreateVm(options));
+  }
+
+  /** As `createVm`, with the kernel's refusal as a value. */
+  async tryCreateVm(options: CreateVmOptions = {}): Promise<Result<Vm>> {
+    checkOptions('options', options, ['type']);
+    const type = checkOneOf('options.type', options.type ?? 'default', vmTypeNames);
+    return await this.handle.use(async () => {
+      const { context, fd } = { context: this.context, fd: this.systemFd };
+      const outcome = await issue(context.syscalls, fd, prepareIoctl(fd, KVM_CREATE_VM, vmTypeNumbers[type]));
+      return outcome.ok ? success(new Vm(context, context.own('Vm', outcome.ret), type)) : outcome;
+    });
+  }
+}
+
+/**
+ * Opens a host: a real kernel if one can be reached, else the mock; or the backend asked for by name.
+ * `host.reason` says why that one. A probe on throw-away VMs then finds out what it can do (`host.features`).
+ *
+ * ```ts
+ * await using host = await openHost();
+ * await using mock = await openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'tdx' });
+ * ```
+ *
+ * @throws BackendUnavailableError when a backend asked for by name cannot work here; the message says why and what to do
+ * @throws KernelError when /dev/kvm opens and then no VM can be made
+ * @throws TypeError for unknown options, and for kernel, platform or memory without `backend: 'mock'`
+ */
+export async function openHost(options: HostOptions = {}): Promise<Host> {
+  checkHostOptions(options);
+  const forced = forcedDialect(options, process.env);
+  return new Host(await probeBackend(await chooseBackend(options), forced));
+}

@@ -1,0 +1,190 @@
+/**
+ * For each public method, what each of its arguments cannot be. `at` is a path from the argument list: `0.size` is
+ * the `size` of the first argument. A method without arguments has an empty list; one that is missing does not compile.
+ */
+
+import { KVM_CHECK_EXTENSION, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES } from '../../lib/abi/index.ts';
+import { type ObjectName, type Objects, PAGE } from '../host/support/objects.ts';
+import type { validCalls } from '../host/support/valid-calls.ts';
+import {
+  detached,
+  notBoolean,
+  notBytes,
+  notCapability,
+  notFd,
+  notNumber,
+  notObject,
+  notOptions,
+  notPageCount,
+  notPages,
+  notSignal,
+  notU64,
+  notWord,
+} from './values.ts';
+
+export interface Bad {
+  readonly at: string;
+  readonly values: readonly unknown[];
+}
+
+type Table = {
+  [Name in ObjectName]: {
+    [K in keyof (typeof validCalls)[Name] | ('raw' extends Name ? 'close' : never)]: readonly Bad[];
+  };
+};
+
+const U16_OVER = 0x1_0000;
+const U32_OVER = 2 ** 32;
+const bad = (at: string, values: readonly unknown[]): Bad => ({ at, values });
+
+const createVm = [bad('0', notOptions), bad('0.type', notWord)];
+const enableCap = [
+  bad('0', notCapability),
+  bad('1', [null, 'x', 1, {}, [1, 2, 3, 4, 5]]),
+  bad('1.0', notU64),
+  bad('2', [...notNumber, U32_OVER]),
+];
+const createGuestMemfd = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.size', [undefined, ...notPageCount, 1n << 63n]),
+  bad('0.mmap', notBoolean),
+  bad('0.initially', notWord),
+  // Right in itself, but it says what mmap and initially say.
+  bad('0.rawFlags', [...notU64, 0, 3n]),
+];
+const rawFlags = [bad('0.rawFlags', notU64), bad('0.mmap', [true, false]), bad('0.initially', ['private', 'shared'])];
+const region = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.slot', [undefined, ...notNumber, U16_OVER]),
+  bad('0.addressSpace', [...notNumber, U16_OVER]),
+  bad('0.guestPhysAddr', [undefined, ...notPages]),
+  bad('0.size', [undefined, ...notPageCount]),
+  bad('0.gmem', [null, 7, {}, 'x', { fd: 7 }]),
+  bad('0.gmemOffset', notPages),
+  bad('0.userspaceAddr', [...notPages, { address: 0n }]),
+  bad('0.readonly', notBoolean),
+  bad('0.logDirtyPages', notBoolean),
+];
+const slot = [bad('0', [undefined, ...notNumber, U16_OVER]), bad('1', [...notNumber, U16_OVER])];
+const attributes = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.address', [undefined, ...notPages]),
+  bad('0.size', [undefined, ...notPageCount]),
+];
+const range = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.offset', [undefined, ...notPages, 1n << 63n]),
+  bad('0.size', [undefined, ...notPageCount, 1n << 63n, (1n << 63n) - 4096n]),
+];
+const convert = [
+  ...range,
+  bad('0.to', [undefined, ...notWord]),
+  bad('1', notOptions),
+  bad('1.retry', notOptions),
+  bad('1.retry.attempts', [undefined, ...notNumber, 0]),
+  bad('1.retry.delayMs', [...notNumber, 2 ** 31]),
+  bad('1.signal', notSignal),
+];
+const map = [
+  bad('0', notOptions),
+  bad('0.offset', [...notPages, 1n << 63n]),
+  bad('0.size', [...notU64, 0, 0n, 1n << 53n]),
+  bad('0.prot', [...notNumber, 8]),
+];
+const span = [bad('0', [undefined, ...notNumber, 4 * PAGE]), bad('1', [undefined, ...notNumber, 0, 4 * PAGE + 1])];
+const write = [span[0]!, bad('1', [undefined, ...notBytes, new Uint8Array(0), new Uint8Array(4 * PAGE + 1)])];
+const fill = [...span, bad('2', [undefined, ...notNumber, 256])];
+
+const request = bad('1', [
+  undefined,
+  ...notNumber,
+  U32_OVER,
+  { request: 'x' },
+  { request: -1 },
+  { request: 1, struct: {} },
+]);
+const value = bad('2', [...notU64, 2n ** 53n]);
+const fields = bad('2', [
+  null,
+  'x',
+  1n,
+  [],
+  { sise: 1n },
+  { size: 'x' },
+  { size: -1 },
+  { size: 1n << 64n },
+  { size: Number.NaN },
+  { reserved: 1 },
+  { reserved: [0, 0, 0, 0, 0, 0, 0] },
+  { address: 1 },
+  new Uint8Array(0),
+  new Uint8Array(63),
+  detached(),
+]);
+const many = [
+  bad('0', [undefined, ...notFd]),
+  bad('1', [undefined, null, 'x', 3, {}, { request: 'x' }, KVM_CREATE_GUEST_MEMFD]),
+  bad('2', [undefined, null, 'x', 1, {}, [undefined], ['x'], [3, -1], [1.5], [2n ** 53n]]),
+];
+const issue = [bad('0', [undefined, ...notFd]), request, value];
+const issueFields = [bad('0', [undefined, ...notFd]), request, fields];
+
+export const table: Table = {
+  host: { createVm, tryCreateVm: createVm },
+  raw: {
+    ioctl: issue,
+    tryIoctl: issueFields,
+    ioctlSync: issue,
+    tryIoctlSync: issue,
+    ioctlMany: many,
+    tryIoctlMany: many,
+    close: [bad('0', [undefined, ...notNumber, 2 ** 31, 999])],
+  },
+  vm: {
+    checkExtension: [bad('0', [undefined, ...notCapability])],
+    tryCheckExtension: [bad('0', [undefined, ...notCapability])],
+    enableCap,
+    tryEnableCap: enableCap,
+    createGuestMemfd,
+    tryCreateGuestMemfd: rawFlags,
+    setMemoryRegion: region,
+    trySetMemoryRegion: [...region.filter(({ at }) => at !== '0.gmemOffset'), bad('0.gmemOffset', [0, 0n])],
+    deleteMemoryRegion: slot,
+    tryDeleteMemoryRegion: slot,
+    setMemoryAttributes: [...attributes, bad('0.to', [undefined, ...notWord]), bad('0.attributes', [8n, 'x'])],
+    trySetMemoryAttributes: [...attributes, bad('0.attributes', [undefined, ...notU64]), bad('0.to', ['private'])],
+  },
+  gmem: {
+    map,
+    tryMap: map,
+    convert,
+    tryConvert: convert.filter(({ at }) => at !== '1.signal'),
+    punchHole: range,
+    tryPunchHole: range,
+    allocate: range,
+    tryAllocate: range,
+    stat: [],
+    tryStat: [],
+    dup: [],
+    tryDup: [],
+  },
+  mapping: { read: span, tryRead: span, write, tryWrite: write, fill, tryFill: fill },
+  region: { delete: [], tryDelete: [] },
+};
+
+/** Of raw, by number and by declarations with and without an `address` field: buffers of the wrong kind and size. */
+export const rawCalls: readonly { readonly title: string; args(objects: Objects): unknown[] }[] = [
+  { title: 'a short buffer', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, new Uint8Array(63)] },
+  { title: 'an empty buffer', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, new Uint8Array(0)] },
+  { title: 'a detached buffer', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, detached()] },
+  { title: 'a detached buffer and no size', args: ({ vm }) => [vm, KVM_CHECK_EXTENSION.request, detached()] },
+  { title: 'a number for a struct', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, 4096] },
+  { title: 'null', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, null] },
+  { title: 'fields', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, { size: 1n }] },
+  { title: 'a bigint', args: ({ vm }) => [vm, KVM_CHECK_EXTENSION.request, 3n] },
+  { title: 'an address that is a number', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, { address: 1 }] },
+  { title: 'other bytes', args: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD.request, new Uint16Array(32)] },
+  { title: 'bytes for a value', args: ({ vm }) => [vm, KVM_CHECK_EXTENSION, new Uint8Array(8)] },
+  { title: 'an address field too large', args: ({ vm }) => [vm, KVM_SET_MEMORY_ATTRIBUTES, { address: 1n << 64n }] },
+  ...notObject.map((fd) => ({ title: `fd ${typeof fd}`, args: () => [fd === 1 ? -1 : fd, KVM_CHECK_EXTENSION, 3] })),
+];

@@ -1,0 +1,90 @@
+/** For each public method, arguments with which it works. A method that is missing here does not compile. */
+
+import { KVM_CHECK_EXTENSION, KVM_CREATE_GUEST_MEMFD } from '../../../lib/abi/index.ts';
+import type { ObjectName, Objects } from './objects.ts';
+import { PAGE } from './objects.ts';
+
+/** Not here: what has tests of its own. */
+type Own = 'close' | symbol;
+
+type MethodOf<T> = { [K in keyof T]: T[K] extends (...args: never[]) => unknown ? K : never }[keyof T];
+// biome-ignore lint/suspicious/noExplicitAny: overloads have no parameter list to infer; calls are made as JavaScript.
+type ArgsFor<T> = { [K in Exclude<MethodOf<T>, Own> & string]: (objects: Objects) => any[] };
+type ValidCalls = { [Name in ObjectName]: ArgsFor<Objects[Name]> };
+
+const none = () => [];
+const page = { offset: 0, size: PAGE };
+const ioctl = ({ vm }: Objects) => [vm, KVM_CHECK_EXTENSION, 3];
+const conversion = { ...page, to: 'private' };
+const region = { slot: 5, guestPhysAddr: 0x10_0000, size: PAGE };
+const attributes = { address: 0, size: PAGE, to: 'private' };
+
+export const validCalls: ValidCalls = {
+  host: { createVm: () => [{ type: 'default' }], tryCreateVm: () => [{ type: 'default' }] },
+  raw: {
+    ioctl,
+    tryIoctl: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD, { size: PAGE }],
+    ioctlSync: ioctl,
+    tryIoctlSync: ioctl,
+    ioctlMany: ({ vm }) => [vm, KVM_CHECK_EXTENSION, [3, 3]],
+    tryIoctlMany: ({ vm }) => [vm, KVM_CHECK_EXTENSION, [3, 3]],
+  },
+  vm: {
+    checkExtension: () => ['KVM_CAP_USER_MEMORY'],
+    tryCheckExtension: () => [3],
+    enableCap: () => [1, [1n, 2], 0],
+    tryEnableCap: () => [1, [1n, 2], 0],
+    createGuestMemfd: () => [{ size: PAGE, mmap: true, initially: 'shared' }],
+    tryCreateGuestMemfd: () => [{ size: PAGE, rawFlags: 0n }],
+    setMemoryRegion: ({ gmem, mapping }) => [
+      {
+        ...region,
+        addressSpace: 1,
+        gmem,
+        gmemOffset: 0,
+        userspaceAddr: mapping,
+        readonly: false,
+        logDirtyPages: false,
+      },
+    ],
+    trySetMemoryRegion: () => [{ ...region, userspaceAddr: 0n, readonly: true, logDirtyPages: false }],
+    deleteMemoryRegion: () => [0, 0],
+    tryDeleteMemoryRegion: () => [0, 0],
+    setMemoryAttributes: () => [attributes],
+    trySetMemoryAttributes: () => [{ address: 0n, size: BigInt(PAGE), attributes: 8n }],
+  },
+  gmem: {
+    map: () => [{ offset: 0, size: PAGE, prot: 3 }],
+    tryMap: () => [{ offset: 0n, size: BigInt(PAGE), prot: 1 }],
+    convert: () => [conversion, { retry: { attempts: 2, delayMs: 0 }, signal: new AbortController().signal }],
+    tryConvert: () => [conversion, { retry: { attempts: 1 } }],
+    punchHole: () => [page],
+    tryPunchHole: () => [page],
+    allocate: () => [page],
+    tryAllocate: () => [page],
+    stat: none,
+    tryStat: none,
+    dup: none,
+    tryDup: none,
+  },
+  mapping: {
+    read: () => [0, 1],
+    tryRead: () => [0, 1],
+    write: () => [0, Uint8Array.of(1)],
+    tryWrite: () => [0, Uint8Array.of(1)],
+    fill: () => [0, 1, 1],
+    tryFill: () => [0, 1, 1],
+  },
+  region: { delete: none, tryDelete: none },
+};
+
+/** Calls a method by name. What it throws at once rejects as well. */
+export async function callMethod(
+  objects: Objects,
+  name: ObjectName,
+  method: string,
+  args: unknown[],
+): Promise<unknown> {
+  const object = objects[name] as unknown as Record<string, (...args: unknown[]) => unknown>;
+  return await object[method]?.(...args);
+}
