@@ -1,0 +1,58 @@
+/** Huge pages, confidential-computing hardware, and the devices that DMA needs. */
+
+import { GUP_TEST_PATH } from '../../abi/gup-test.ts';
+import { GUP_TEST_FIX } from '../../selftest/index.ts';
+import { type Finding, info, missing, ok, type Probe, type System } from './finding.ts';
+
+const HUGE = '/sys/kernel/mm/hugepages';
+
+export const hugePages: Probe = ({ list, read }) => {
+  const sizes = list(HUGE);
+  if (sizes.length === 0) return [missing('huge pages', 'none', 'needs a kernel with CONFIG_HUGETLBFS=y')];
+  return sizes.map((size) => {
+    const count = (file: string): string => read(`${HUGE}/${size}/${file}`)?.trim() ?? '?';
+    const name = `huge pages of ${size.replace('hugepages-', '')}`;
+    const total = count('nr_hugepages');
+    if (total === '0') return missing(name, '0 reserved', `echo 16 > ${HUGE}/${size}/nr_hugepages`);
+    return ok(name, `${total} reserved, ${count('free_hugepages')} free`);
+  });
+};
+
+/** CPU flags that the kernel shows only where firmware has the feature enabled. Source: arch/x86/include/asm/cpufeatures.h */
+const CPU_FLAGS = [
+  { flag: 'sev', what: 'AMD SEV' },
+  { flag: 'sev_es', what: 'AMD SEV-ES' },
+  { flag: 'sev_snp', what: 'AMD SEV-SNP' },
+  { flag: 'tdx_host_platform', what: 'Intel TDX host' },
+] as const;
+
+export const confidentialCpu: Probe = ({ read, node }) => {
+  if (node.arch !== 'x64') return [];
+  const line = /^flags\s*:(.*)$/m.exec(read('/proc/cpuinfo') ?? '')?.[1] ?? '';
+  const flags = new Set(line.trim().split(/\s+/));
+  return CPU_FLAGS.map(({ flag, what }) =>
+    flags.has(flag)
+      ? ok(what, `CPU flag ${flag}`)
+      : info(what, `no CPU flag ${flag}: needs a CPU with it, enabled in the firmware and in the kernel`),
+  );
+};
+
+export const iommufd: Probe = (system) => [deviceFile(system, '/dev/iommu', 'needs CONFIG_IOMMUFD: modprobe iommufd')];
+
+export const vfio: Probe = (system) => {
+  const container = deviceFile(system, '/dev/vfio/vfio', 'needs CONFIG_VFIO: modprobe vfio-pci');
+  const cdevs = system.list('/dev/vfio/devices');
+  if (cdevs.length > 0) return [container, ok('VFIO devices', cdevs.join(', '))];
+  const bind =
+    'bind one to vfio-pci: driverctl set-override 0000:BB:DD.F vfio-pci (cdevs need CONFIG_VFIO_DEVICE_CDEV=y)';
+  return [container, missing('VFIO devices', 'none', bind)];
+};
+
+export const gupTest: Probe = (system) => [
+  deviceFile(system, GUP_TEST_PATH, `${GUP_TEST_FIX}; gives page pins to tests`),
+];
+
+function deviceFile({ refusal }: System, path: string, fix: string): Finding {
+  const code = refusal(path, 'write');
+  return code === undefined ? ok(path, 'can be opened') : missing(path, code, fix);
+}

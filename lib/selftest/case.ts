@@ -1,0 +1,61 @@
+/**
+ * A test case: written once, run on every backend. What it needs is data, so that a skip can name the missing thing.
+ */
+
+import type { CapabilityName, Dialect } from '../abi/index.ts';
+import type { VmType } from '../kvm/index.ts';
+import type { T } from './context.ts';
+
+/** What a host must offer for a case to run there. `unmet()` compares it with a host. */
+export interface Requires {
+  /** Conversion ABIs; one of them. */
+  readonly dialect?: readonly Dialect[];
+  /** A machine type; 'private' stands for whichever type with private memory the host has. */
+  readonly vmType?: VmType | 'private';
+  /** Ways to create a guest_memfd, on a VM of `vmType`. */
+  readonly flags?: readonly CreateFlag[];
+  /** A guest that can touch memory. */
+  readonly guest?: true;
+  /** Page references that a test can take and drop, as a device's DMA pin would. */
+  readonly pins?: true;
+  /** A second process that inherits the mappings. */
+  readonly fork?: true;
+  /** Allocation failures and interruptions on demand: the mock. */
+  readonly faults?: true;
+  /** A record of the steps inside a call: the mock. */
+  readonly journal?: true;
+  /** Something else that only the mock shows or does (`t.mock`): page counts, references of a moment, a killed VM. */
+  readonly mock?: true;
+  /** A capability that /dev/kvm must answer with something other than 0. */
+  readonly capability?: CapabilityName;
+  /** Kernel releases; for behaviour that changed without a flag to tell. */
+  readonly kernel?: { readonly since?: `${number}.${number}`; readonly before?: `${number}.${number}` };
+  /** Mocked kernels; for behaviour that only an unreleased series has. Real kernels always qualify. */
+  readonly profile?: readonly string[];
+}
+
+export type CreateFlag = 'mmap' | 'init-shared' | 'init-private';
+
+export interface Case<V = undefined> {
+  /** Unique, in words joined by '-' or '_'. */
+  readonly name: string;
+  /** One sentence: the rule that is tested, and where it comes from. */
+  readonly about: string;
+  readonly requires?: Requires | ((variant: V) => Requires);
+  /** The same case with other values: each runs and is reported as `name.variant`. */
+  readonly variants?: Readonly<Record<string, V>>;
+  run(t: T, variant: V): Promise<unknown>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a list holds cases of every variant type; each is checked where it is defined.
+export type AnyCase = Case<any>;
+
+/** Checks a case's types where it is written, and lets it stand in a list with others. */
+export function defineCase<V = undefined>(definition: Case<V>): AnyCase {
+  return definition;
+}
+
+export function requirements(definition: AnyCase, variant: unknown): Requires {
+  const { requires = {} } = definition;
+  return typeof requires === 'function' ? requires(variant) : requires;
+}

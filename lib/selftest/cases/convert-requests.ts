@@ -1,0 +1,142 @@
+/** Which request numbers a file answers, and with what it refuses the others. */
+
+import {
+  KVM_CHECK_EXTENSION,
+  KVM_CREATE_GUEST_MEMFD,
+  KVM_GMEM_CONVERT_PRIVATE,
+  KVM_GMEM_CONVERT_SHARED,
+  KVM_SET_MEMORY_ATTRIBUTES,
+  KVM_SET_MEMORY_ATTRIBUTES2,
+  KVM_SET_USER_MEMORY_REGION2,
+  MFD_CLOEXEC,
+  PAGE_SIZE,
+  requestSize,
+  type StructIoctl,
+} from '../../abi/index.ts';
+import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import type { T } from '../context.ts';
+import { CONVERTS, RawConversion, STATES } from '../conversion.ts';
+import { HostFile } from '../host-file.ts';
+
+const ANY_FILE: Requires = { capability: 'KVM_CAP_GUEST_MEMFD' };
+
+const CONVERSIONS = { KVM_GMEM_CONVERT_SHARED, KVM_GMEM_CONVERT_PRIVATE, KVM_SET_MEMORY_ATTRIBUTES2 } as const;
+
+/** A struct for which a kernel that knew the request would have something to do. */
+const wish = (ioctl: StructIoctl): Uint8Array => {
+  const attributes = ioctl === KVM_SET_MEMORY_ATTRIBUTES2 ? { attributes: 8n } : {};
+  return ioctl.struct.encode({ offset: 0, size: PAGE_SIZE, ...attributes });
+};
+
+async function gmemFile(t: T): Promise<number> {
+  const vm = await t.vm();
+  return (await t.gmem(vm, { size: PAGE_SIZE })).fd;
+}
+
+const otherDialects = defineCase<keyof typeof CONVERSIONS>({
+  name: 'convert-requests-of-another-dialect',
+  about:
+    'A guest_memfd answers ENOTTY to the conversion requests that its kernel lacks, whatever the argument ' +
+    '(kvm_gmem_ioctl(); without it, vfs_ioctl()).',
+  requires: ANY_FILE,
+  variants: Object.fromEntries(Object.keys(CONVERSIONS).map((name) => [name, name as keyof typeof CONVERSIONS])),
+  async run(t, name) {
+    const ioctl = CONVERSIONS[name];
+    if (ioctl.dialect === t.features.dialect) t.skip(`${name} is this kernel's own request`);
+    const gmem = await gmemFile(t);
+    const bytes = wish(ioctl);
+    const before = bytes.slice();
+    t.fails(await t.host.raw.tryIoctl(gmem, ioctl.request, bytes), 'ENOTTY', `${name} with a sound struct`);
+    t.fails(await t.host.raw.tryIoctl(gmem, ioctl.request, bytes.fill(0xa5)), 'ENOTTY', `${name} with garbage`);
+    t.equal(bytes, before.fill(0xa5), 'the struct');
+    t.fails(await t.host.raw.tryIoctl(gmem, ioctl.request, 0), 'ENOTTY', `${name} with a null pointer`);
+  },
+});
+
+const SIZE_SHIFT = 16;
+const DIRECTION_SHIFT = 30;
+
+/** The same type and number, declared with another size, or another direction. */
+function relatives(request: number): number[] {
+  const size = requestSize(request);
+  const plain = (request & 0xffff) >>> 0;
+  const encode = (direction: number, bytes: number) =>
+    (((direction << DIRECTION_SHIFT) | (bytes << SIZE_SHIFT)) >>> 0) + plain;
+  const sizes = [0, 8, size / 2, size - 8, size - 1, size + 1, size + 8, size * 2].map((bytes) => encode(3, bytes));
+  return [...sizes, encode(0, size), encode(1, size), encode(2, size), encode(0, 0)];
+}
+
+const relativesAreUnknown = defineCase<keyof typeof CONVERSIONS>({
+  name: 'convert-requests-of-another-size-or-direction',
+  about:
+    'The whole request number is compared, so the right number with another size or direction is ENOTTY ' +
+    '(the switch in kvm_gmem_ioctl()).',
+  requires: ANY_FILE,
+  variants: Object.fromEntries(Object.keys(CONVERSIONS).map((name) => [name, name as keyof typeof CONVERSIONS])),
+  async run(t, name) {
+    const gmem = await gmemFile(t);
+    for (const request of relatives(CONVERSIONS[name].request)) {
+      const bytes = new Uint8Array(requestSize(request)).fill(0xa5);
+      const arg = bytes.length > 0 ? bytes : 0;
+      t.fails(await t.host.raw.tryIoctl(gmem, request, arg), 'ENOTTY', `request 0x${request.toString(16)}`);
+    }
+  },
+});
+
+const vmRequests = defineCase({
+  name: 'convert-vm-requests-on-a-guest_memfd',
+  about: 'A guest_memfd answers ENOTTY to the requests of a VM or of /dev/kvm (kvm_gmem_ioctl()).',
+  requires: ANY_FILE,
+  async run(t) {
+    const gmem = await gmemFile(t);
+    const { raw } = t.host;
+    for (const request of [KVM_CREATE_GUEST_MEMFD, KVM_SET_USER_MEMORY_REGION2, KVM_SET_MEMORY_ATTRIBUTES]) {
+      const size = requestSize(request.request);
+      const what = `request 0x${request.request.toString(16)}`;
+      t.fails(await raw.tryIoctl(gmem, request.request, new Uint8Array(size)), 'ENOTTY', what);
+    }
+    t.fails(await raw.tryIoctl(gmem, KVM_CHECK_EXTENSION, 234), 'ENOTTY', 'KVM_CHECK_EXTENSION');
+  },
+});
+
+const wrongFiles = defineCase<keyof typeof CONVERSIONS>({
+  name: 'convert-on-other-files',
+  about:
+    'Conversion requests are EINVAL on /dev/kvm (kvm_arch_dev_ioctl()), ENOTTY on a VM (kvm_arch_vm_ioctl()), a memfd ' +
+    'and an eventfd (vfs_ioctl()), and EBADF on a closed fd.',
+  requires: ANY_FILE,
+  variants: Object.fromEntries(Object.keys(CONVERSIONS).map((name) => [name, name as keyof typeof CONVERSIONS])),
+  async run(t, name) {
+    const { request } = CONVERSIONS[name];
+    const bytes = wish(CONVERSIONS[name]);
+    const before = bytes.slice();
+    const { raw } = t.host;
+    t.fails(await raw.tryIoctl(t.host.fd, request, bytes), 'EINVAL', `${name} on /dev/kvm`);
+    t.fails(await raw.tryIoctl(await t.vm(), request, bytes), 'ENOTTY', `${name} on a VM`);
+    const memfd = await raw.syscalls.memfdCreate('other', MFD_CLOEXEC);
+    const eventfd = await raw.syscalls.eventfd(0, 0);
+    t.fails(await raw.tryIoctl(memfd, request, bytes), 'ENOTTY', `${name} on a memfd`);
+    t.fails(await raw.tryIoctl(eventfd, request, bytes), 'ENOTTY', `${name} on an eventfd`);
+    await raw.syscalls.close(eventfd);
+    await raw.syscalls.close(memfd);
+    t.fails(await raw.tryIoctl(memfd, request, bytes), 'EBADF', `${name} on a closed fd`);
+    t.equal(bytes, before, 'the struct');
+  },
+});
+
+const closedFile = defineCase({
+  name: 'convert-on-a-closed-guest_memfd',
+  about: 'Once its fd is closed a conversion is EBADF, though a mapping keeps the file (fdget()); the state stays.',
+  requires: CONVERTS,
+  async run(t) {
+    const file = await HostFile.create(t, 'SP');
+    const { fd } = file.gmem;
+    await file.gmem.close();
+    for (const to of STATES) {
+      await new RawConversion(t, { offset: 0, size: file.size, to }).isRefused(fd, 'EBADF', `converting to ${to}`);
+    }
+    await file.is('SP', 'afterwards');
+  },
+});
+
+export const cases: readonly AnyCase[] = [otherDialects, relativesAreUnknown, vmRequests, wrongFiles, closedFile];

@@ -1,0 +1,107 @@
+/** What a case is given: the host, the checks, and things that are undone by themselves when the case ends. */
+
+import type { CreateGuestMemfdOptions, GuestMemfd, Host, Vm, VmType } from '../kvm/index.ts';
+import type { ForkedProcess, MockControls, Pin } from '../mock/index.ts';
+import type { Requires } from './case.ts';
+import { Checks } from './checks.ts';
+import { Cleanup } from './cleanup.ts';
+import { Guest } from './guest.ts';
+import { type Problem, SkipError } from './outcome.ts';
+import { pinPages } from './pin.ts';
+import { privateVmType } from './unmet.ts';
+
+export class T extends Checks {
+  readonly host: Host;
+  /** Fires when the case is over, or given up: for loops that would go on. */
+  readonly signal: AbortSignal;
+  readonly cleanup = new Cleanup();
+  readonly #requires: Requires;
+  readonly #notes: string[] = [];
+  readonly #reported: Problem[] = [];
+
+  constructor(host: Host, requires: Requires, signal: AbortSignal) {
+    super();
+    this.host = host;
+    this.signal = signal;
+    this.#requires = requires;
+  }
+
+  get features(): Host['features'] {
+    return this.host.features;
+  }
+
+  /** Lines for the report, before the result. */
+  note(text: string): void {
+    this.#notes.push(text);
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes;
+  }
+
+  /** Ends the case as skipped. What is known beforehand belongs in `requires`. */
+  skip(reason: string): never {
+    throw new SkipError(reason);
+  }
+
+  /** To be done when the case ends, last first, however it ends. */
+  defer(step: () => unknown): void {
+    this.cleanup.defer(step);
+  }
+
+  /** A VM of the type the case requires (or another), closed at the end. */
+  async vm(type: VmType | 'private' = this.#requires.vmType ?? 'default'): Promise<Vm> {
+    const vm = await this.host.createVm({ type: type === 'private' ? privateVmType(this.host)! : type });
+    this.defer(() => vm.close());
+    return vm;
+  }
+
+  /** A guest_memfd of the VM, closed at the end. */
+  async gmem(vm: Vm, options: CreateGuestMemfdOptions): Promise<GuestMemfd> {
+    const gmem = await vm.createGuestMemfd(options);
+    this.defer(() => gmem.close());
+    return gmem;
+  }
+
+  /** The VM's guest. Needs `requires.guest`. */
+  guest(vm: Vm): Guest {
+    return new Guest(this.#controls.guest(vm.fd));
+  }
+
+  /** Takes references to the pages of a range, as a DMA pin does; dropped at the end. Needs `requires.pins`. */
+  pin(gmem: GuestMemfd, offset: number | bigint, size: number): Pin {
+    const pin = pinPages(this.host, gmem, BigInt(offset), size);
+    this.defer(() => pin.release());
+    return pin;
+  }
+
+  /** A second process with the same mappings, gone at the end. Needs `requires.fork`. */
+  fork(): ForkedProcess {
+    const child = this.#controls.fork();
+    this.defer(() => child.exit());
+    return child;
+  }
+
+  /** The mock's controls. Needs `requires.faults`, `journal` or `mock`: without, the case is meant for real kernels too. */
+  get mock(): MockControls {
+    const { faults, journal, mock } = this.#requires;
+    if (!faults && !journal && !mock) throw new Error('the case uses t.mock and does not require it: mock: true');
+    return this.#controls;
+  }
+
+  get #controls(): MockControls {
+    const { mock } = this.host;
+    if (!mock) throw new Error('not on the mock');
+    return mock;
+  }
+
+  /** Puts a problem on record that is not a failed check. */
+  report(problem: Problem): void {
+    this.#reported.push(problem);
+  }
+
+  /** Everything that went wrong so far. */
+  end(): Problem[] {
+    return [...this.problems, ...this.#reported];
+  }
+}

@@ -1,0 +1,120 @@
+/** What a case needs and a host lacks, in words that name it and, where there is one, the way to get it. */
+
+import type { Dialect } from '../abi/index.ts';
+import type { Host, VmType } from '../kvm/index.ts';
+import type { CreateFlag, Requires } from './case.ts';
+import { whyNoPins } from './pin.ts';
+
+type Rule = (requires: Requires, host: Host) => string | undefined;
+
+/** The first requirement that the host does not meet; undefined when it meets all. */
+export function unmet(requires: Requires, host: Host): string | undefined {
+  for (const rule of RULES) {
+    const reason = rule(requires, host);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+/** The VM type to use where a case asks for private memory: on the mock the platform's own, else the emulated one. */
+export function privateVmType({ features, mock }: Host): VmType | undefined {
+  const order: VmType[] = mock ? ['snp', 'tdx', 'sw-protected'] : ['sw-protected', 'snp', 'tdx'];
+  return order.find((type) => features.createFlags[type] !== undefined);
+}
+
+/** The VM type that a case's own VM has. */
+export function vmTypeOf({ vmType = 'default' }: Requires, host: Host): VmType | undefined {
+  return vmType === 'private' ? privateVmType(host) : vmType;
+}
+
+const IOCTLS: Record<Dialect, string> = {
+  'rfc-convert': 'KVM_GMEM_CONVERT_SHARED and _PRIVATE ("1G page support for guest_memfd", RFC v2)',
+  attributes2: 'KVM_SET_MEMORY_ATTRIBUTES2 on the guest_memfd ("guest_memfd: In-place conversion support")',
+  'vm-attributes': 'KVM_SET_MEMORY_ATTRIBUTES on the VM (CONFIG_KVM_SW_PROTECTED_VM, SEV-SNP or TDX)',
+  none: 'a kernel without any conversion',
+};
+
+const dialect: Rule = ({ dialect: wanted }, { features }) => {
+  if (!wanted || wanted.includes(features.dialect)) return undefined;
+  const list = wanted.map((name) => `${name}: ${IOCTLS[name]}`).join(', or ');
+  return `needs conversion dialect ${list}; here it is ${features.dialect} (${features.dialectReason})`;
+};
+
+const SW_PROTECTED = 'a kernel with CONFIG_KVM_SW_PROTECTED_VM=y offers sw-protected';
+const VM_TYPE_FIXES: Record<VmType | 'private', string> = {
+  default: 'check /dev/kvm with gmem doctor',
+  'sw-protected': SW_PROTECTED,
+  private: SW_PROTECTED,
+  sev: 'an AMD host with kvm_amd.sev=1 does',
+  'sev-es': 'an AMD host with kvm_amd.sev_es=1 does',
+  snp: 'an AMD host with SEV-SNP enabled in its firmware and kvm_amd.sev_snp=1 does',
+  tdx: 'an Intel host with TDX enabled in its firmware and kvm_intel.tdx=1 does',
+};
+
+const vmType: Rule = (requires, host) => {
+  const { vmTypes } = host.features;
+  const type = vmTypeOf(requires, host);
+  if (requires.vmType === undefined || (type && vmTypes.includes(type))) return undefined;
+  const wanted = requires.vmType === 'private' ? 'a VM type with private memory' : `VM type ${requires.vmType}`;
+  return `needs ${wanted}; this kernel offers ${vmTypes.join(', ')}: ${VM_TYPE_FIXES[requires.vmType]}`;
+};
+
+const FLAGS: Record<CreateFlag, { readonly key: 'mmap' | 'initShared' | 'initPrivate'; readonly what: string }> = {
+  mmap: { key: 'mmap', what: 'be mapped (Linux 6.18 and later)' },
+  'init-shared': { key: 'initShared', what: 'be mapped and start shared' },
+  'init-private': { key: 'initPrivate', what: 'be mapped and start private' },
+};
+
+const flags: Rule = (requires, host) => {
+  if (!requires.flags) return undefined;
+  const type = vmTypeOf(requires, host)!;
+  const accepted = host.features.createFlags[type];
+  if (!accepted) return `needs a guest_memfd on VM type ${type}, which this kernel refuses`;
+  const missing = requires.flags.find((flag) => !accepted[FLAGS[flag].key]);
+  if (missing === undefined) return undefined;
+  return `needs a guest_memfd that can ${FLAGS[missing].what}; on VM type ${type} this kernel takes ${accepted.names.join(', ') || 'no flags'}`;
+};
+
+const capability: Rule = ({ capability: name }, { features }) =>
+  name === undefined || features.capabilities[name] > 0
+    ? undefined
+    : `needs ${name}, to which this kernel (${features.release}) answers 0`;
+
+const kernel: Rule = ({ kernel: releases, profile }, { features, mock }) => {
+  const { release } = features;
+  if (releases?.since && isOlder(release, releases.since)) return `needs Linux ${releases.since}; this is ${release}`;
+  if (releases?.before && !isOlder(release, releases.before)) {
+    return `needs a Linux before ${releases.before}; this is ${release}`;
+  }
+  if (!profile || !mock || profile.includes(mock.profile.name)) return undefined;
+  return `needs the mocked kernel ${profile.join(' or ')}; this is ${mock.profile.name}`;
+};
+
+/** Whether a kernel release is before another, by its first two numbers. */
+export function isOlder(release: string, than: string): boolean {
+  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  const [wantedMajor = 0, wantedMinor = 0] = than.split('.').map(Number);
+  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
+}
+
+const guest: Rule = ({ guest: wanted }, { features }) =>
+  wanted && !features.guest.available ? `needs a guest that touches memory: ${features.guest.why}` : undefined;
+
+const pins: Rule = ({ pins: wanted }, { mock }) => {
+  const why = wanted && !mock ? whyNoPins() : undefined;
+  return why && `needs references on pages taken from outside (a pin): ${why}`;
+};
+
+const MOCK_ONLY = {
+  fork: 'a second process that inherits the mappings',
+  faults: 'failures on demand',
+  journal: 'a record of the steps inside a call',
+  mock: 'a kernel that can be looked into',
+} as const;
+
+const mockOnly: Rule = (requires, { mock }) => {
+  const wanted = (Object.keys(MOCK_ONLY) as (keyof typeof MOCK_ONLY)[]).find((key) => requires[key]);
+  return wanted && !mock ? `needs ${MOCK_ONLY[wanted]}, which only the mock gives: --backend mock` : undefined;
+};
+
+const RULES: readonly Rule[] = [dialect, kernel, vmType, flags, capability, guest, pins, mockOnly];

@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest';
+import { examine, type Finding, findingsText, type System } from '../../lib/cli/doctor/index.ts';
+
+/** A machine of files; what is not listed is not there. */
+function machine(files: Record<string, string> = {}, rest: Partial<System> = {}): System {
+  const under = (path: string) =>
+    Object.keys(files).flatMap((file) =>
+      file.startsWith(`${path}/`) ? [file.slice(path.length + 1).split('/')[0]!] : [],
+    );
+  return {
+    node: { version: 'v22.1.0', arch: 'x64', uid: 1000 },
+    release: '6.18.44',
+    read: (path) => files[path],
+    list: (path) => [...new Set(under(path))].sort(),
+    refusal: (path) => (path in files ? undefined : 'ENOENT'),
+    backends: () => [],
+    host: async () => '/dev/kvm: ENOENT',
+    ...rest,
+  };
+}
+
+const lost = {
+  backend: 'native',
+  available: false,
+  description: 'no binary',
+  reasons: [],
+  fixes: ['compile it'],
+} as const;
+
+async function findings(system: System): Promise<Map<string, Finding>> {
+  const sections = await examine(system);
+  return new Map(sections.flatMap((section) => section.findings).map((finding) => [finding.name.trim(), finding]));
+}
+
+describe('a bare machine', () => {
+  it('lacks things, and says how to get every one of them', async () => {
+    const all = [...(await findings(machine())).values()];
+    const lacking = all.filter(({ status }) => status === 'missing');
+    expect(lacking.map(({ name }) => name)).toEqual([
+      '/dev/kvm',
+      'KVM',
+      'huge pages',
+      '/sys/kernel/debug/gup_test',
+      '/dev/iommu',
+      '/dev/vfio/vfio',
+      'VFIO devices',
+    ]);
+    for (const { fix } of lacking) expect(fix).toMatch(/\w/);
+    expect(all.filter(({ status, fix }) => status !== 'missing' && fix !== undefined)).toEqual([]);
+  });
+
+  it('still has the mock', async () => {
+    expect((await findings(machine())).get('backend mock')?.value).toContain('always there');
+  });
+});
+
+describe('single findings', () => {
+  it.each<[string, Record<string, string>, Partial<System>, string, Finding['status'], RegExp]>([
+    ['an old Node', {}, { node: { version: 'v20.18.3', arch: 'x64', uid: 0 } }, 'Node.js', 'missing', /v20\.18\.3/],
+    ['/dev/kvm', { '/dev/kvm': '' }, {}, '/dev/kvm', 'ok', /can be opened/],
+    ['/dev/kvm of another group', {}, { refusal: () => 'EACCES' }, '/dev/kvm', 'missing', /EACCES/],
+    ['SNP on', { '/sys/module/kvm_amd/parameters/sev_snp': 'Y\n' }, {}, 'kvm_amd.sev_snp', 'ok', /^Y$/],
+    ['SNP off', { '/sys/module/kvm_amd/parameters/sev_snp': 'N\n' }, {}, 'kvm_amd.sev_snp', 'missing', /^N$/],
+    ['no kvm_amd', {}, {}, 'kvm_amd.sev_snp', 'info', /not loaded/],
+    [
+      'in-place conversion',
+      { '/sys/module/kvm/parameters/gmem_in_place_conversion': 'Y\n' },
+      {},
+      'kvm.gmem_in_place_conversion',
+      'ok',
+      /Y/,
+    ],
+    ['SEV in the CPU', { '/proc/cpuinfo': 'flags\t\t: fpu sev sev_es\n' }, {}, 'AMD SEV', 'ok', /sev/],
+    ['not SEV-SNP', { '/proc/cpuinfo': 'flags\t\t: fpu sev sev_es\n' }, {}, 'AMD SEV-SNP', 'info', /no CPU flag/],
+    ['TDX in the CPU', { '/proc/cpuinfo': 'flags\t\t: tdx_host_platform\n' }, {}, 'Intel TDX host', 'ok', /tdx/],
+    [
+      'locked memory',
+      { '/proc/self/limits': 'Max locked memory         8388608              8388608              bytes\n' },
+      {},
+      'locked memory',
+      'info',
+      /^8 MiB/,
+    ],
+    ['a VFIO device', { '/dev/vfio/devices/vfio0': '' }, {}, 'VFIO devices', 'ok', /^vfio0$/],
+    ['a lost backend', {}, { backends: () => [lost] }, 'backend native', 'missing', /no binary/],
+  ])('%s', async (_, files, rest, name, status, value) => {
+    const finding = (await findings(machine(files, rest))).get(name);
+    expect(finding).toMatchObject({ name, status });
+    expect(finding?.value).toMatch(value);
+  });
+
+  it('counts huge pages by size', async () => {
+    const base = '/sys/kernel/mm/hugepages/hugepages-2048kB';
+    const found = await findings(machine({ [`${base}/nr_hugepages`]: '16\n', [`${base}/free_hugepages`]: '12\n' }));
+    expect(found.get('huge pages of 2048kB')).toMatchObject({ status: 'ok', value: '16 reserved, 12 free' });
+    const none = await findings(machine({ [`${base}/nr_hugepages`]: '0\n' }));
+    expect(none.get('huge pages of 2048kB')?.fix).toBe(`echo 16 > ${base}/nr_hugepages`);
+  });
+});
+
+it('findingsText aligns names and puts each fix under its finding', () => {
+  const text = findingsText([
+    {
+      title: 'Things',
+      findings: [
+        { name: 'a', status: 'ok', value: 'here' },
+        { name: 'longer', status: 'missing', value: 'gone', fix: 'get one' },
+        { name: 'c', status: 'info', value: '7' },
+      ],
+    },
+  ]);
+  expect(text).toBe(
+    [
+      'Things',
+      '  ok       a       here',
+      '  missing  longer  gone',
+      '                   -> get one',
+      '           c       7',
+    ].join('\n'),
+  );
+});
