@@ -10,6 +10,7 @@ import type { Calls, IoctlArg, ManyResult, Pointer, Stat } from '../syscalls/sea
 import { KvmDevice, type Machine } from './kvm/index.ts';
 import { bufferArgument, EventFile, MemFile, type MockFile, numberArgument, type UserMemory } from './process/index.ts';
 import { withPointers } from './process/pointers.ts';
+import { refusesFallocate, refusesPositioned } from './process/vfs.ts';
 
 export class MockCalls implements Calls {
   readonly #machine: Machine;
@@ -92,15 +93,11 @@ export class MockCalls implements Calls {
     return this.#on(fd, (file) => (length < 0n ? -errno.EINVAL : file.truncate(length)));
   }
 
-  /** The VFS's own checks, in vfs_fallocate()'s order, come before the file's. */
   fallocate(fd: number, mode: number, offset: bigint, length: bigint): number {
     check.checkFlags('mode', mode);
     check.checkOffset('offset', offset);
     check.checkOffset('length', length);
-    return this.#on(fd, (file) => {
-      if (offset < 0n || length <= 0n) return -errno.EINVAL;
-      return file.fallocate(mode, offset, length);
-    });
+    return this.#on(fd, (file) => refusesFallocate(file, mode, offset, length) || file.fallocate(mode, offset, length));
   }
 
   read(fd: number, bytes: Uint8Array): number {
@@ -116,13 +113,13 @@ export class MockCalls implements Calls {
   pread(fd: number, bytes: Uint8Array, offset: bigint): number {
     checkBytes('bytes', bytes);
     check.checkOffset('offset', offset);
-    return this.#on(fd, (file) => (offset < 0n ? -errno.EINVAL : file.read(bytes, offset)));
+    return this.#on(fd, (file) => refusesPositioned(file, offset) || file.read(bytes, offset));
   }
 
   pwrite(fd: number, bytes: Uint8Array, offset: bigint): number {
     checkBytes('bytes', bytes);
     check.checkOffset('offset', offset);
-    return this.#on(fd, (file) => (offset < 0n ? -errno.EINVAL : file.write(bytes, offset)));
+    return this.#on(fd, (file) => refusesPositioned(file, offset) || file.write(bytes, offset));
   }
 
   mmap(length: number, prot: number, flags: number, fd: number, offset: bigint): bigint {

@@ -11,6 +11,7 @@ import type { Folio } from './memory.ts';
 import type { PlatformName } from './platform/index.ts';
 import type { AddressSpace } from './process/index.ts';
 import type { Profile } from './profile.ts';
+import { toPages } from './ranges.ts';
 
 /** References on pages, as pin_user_pages() takes them: a conversion to private is refused while they last. */
 export interface Pin extends Disposable {
@@ -72,8 +73,10 @@ export function makeControls(machine: Machine): MockControls {
     },
     pin: (fd, offset, length) => pin(gmemOf(fd).inode, offset, length),
     transientReference: (fd, offset, attempts) => {
-      const [folio] = hostPages(gmemOf(fd).inode, offset, PAGE_SIZE);
-      machine.faults.holdFor(folio!, checkInteger('attempts', attempts, 1, Number.MAX_SAFE_INTEGER));
+      const { inode } = gmemOf(fd);
+      // The kernel's own walkers (migration, memory errors) take references on private pages too.
+      const folio = inode.folios.get(firstPage(offset, PAGE_SIZE)) ?? hostPages(inode, offset, PAGE_SIZE)[0]!;
+      machine.faults.holdFor(folio, checkInteger('attempts', attempts, 1, Number.MAX_SAFE_INTEGER));
     },
     fork: () => forkedProcess(machine.addressSpace.fork()),
     guest: (vmFd) => guestOf(vmOf(vmFd)),
@@ -88,14 +91,19 @@ function fileOf<T>(machine: Machine, fd: number, kind: new (...args: any[]) => T
   return file;
 }
 
-/** The folios behind a range of the file, faulted in as the host would; throws where the host cannot touch one. */
-function hostPages(inode: GuestMemfdInode, offset: bigint | number, length: number): Folio[] {
+/** The number of the first page of a range; throws where it is not made of whole pages. */
+function firstPage(offset: bigint | number, length: number): number {
   const start = checkU64('offset', offset);
   checkInteger('length', length, 1, Number.MAX_SAFE_INTEGER);
   if (start % BigInt(PAGE_SIZE) !== 0n || length % PAGE_SIZE !== 0) {
     throw outOfRange('offset and length', `multiples of ${PAGE_SIZE}`, { offset, length });
   }
-  const first = Number(start / BigInt(PAGE_SIZE));
+  return toPages(start);
+}
+
+/** The folios behind a range of the file, faulted in as the host would; throws where the host cannot touch one. */
+function hostPages(inode: GuestMemfdInode, offset: bigint | number, length: number): Folio[] {
+  const first = firstPage(offset, length);
   return Array.from({ length: length / PAGE_SIZE }, (_, i) => {
     const folio = inode.mappable ? inode.hostFault(first + i) : -errno.ENODEV;
     if (typeof folio === 'number') throw refusal(folio, `pinning page ${first + i} of inode ${inode.number}`);

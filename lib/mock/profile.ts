@@ -25,6 +25,8 @@ export interface Profile {
   readonly boundTwice: 'EINVAL' | 'EEXIST';
   /** Whether a slot's userspace_addr must be 0 or map the very same file range. */
   readonly checksUserspaceAddr: boolean;
+  /** Whether st_blocks of a guest_memfd grows with its pages; released kernels leave it at 0. */
+  readonly countsBlocks: boolean;
   /** KVM_CAP_MULTI_ADDRESS_SPACE: with CONFIG_KVM_SMM two, without it one. */
   readonly addressSpaces: number;
   /** What KVM_CHECK_EXTENSION answers where it does not depend on the VM; what is not listed answers 0. */
@@ -54,6 +56,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     vmAttributes: 'tracked',
     boundTwice: 'EINVAL',
     checksUserspaceAddr: false,
+    countsBlocks: false,
     addressSpaces: 1,
     capabilities: GENERIC,
   },
@@ -66,6 +69,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     vmAttributes: 'tracked',
     boundTwice: 'EEXIST',
     checksUserspaceAddr: false,
+    countsBlocks: false,
     addressSpaces: 2,
     capabilities: { ...GENERIC, KVM_CAP_PRE_FAULT_MEMORY: 1 },
   },
@@ -78,6 +82,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     vmAttributes: 'tracked',
     boundTwice: 'EINVAL',
     checksUserspaceAddr: true,
+    countsBlocks: true,
     addressSpaces: 2,
     capabilities: {
       ...GENERIC,
@@ -95,6 +100,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     vmAttributes: 'absent',
     boundTwice: 'EEXIST',
     checksUserspaceAddr: false,
+    countsBlocks: false,
     addressSpaces: 2,
     capabilities: { ...GENERIC, KVM_CAP_PRE_FAULT_MEMORY: 1 },
   },

@@ -26,6 +26,8 @@ export interface InodeOptions {
   readonly initially: Shareability;
   /** Whether the host may map it at all. */
   readonly mappable: boolean;
+  /** Whether st_blocks counts; see Profile. */
+  readonly countsBlocks: boolean;
   readonly memory: HostMemory;
   readonly journal: Journal;
 }
@@ -41,6 +43,7 @@ export class GuestMemfdInode {
   readonly mappings = new Set<HostMapping>();
   readonly #memory: HostMemory;
   readonly #journal: Journal;
+  readonly #countsBlocks: boolean;
   #allocated = 0;
 
   constructor(options: InodeOptions) {
@@ -49,6 +52,7 @@ export class GuestMemfdInode {
     this.mappable = options.mappable;
     this.initially = options.initially;
     this.shareability = new RangeMap(options.initially);
+    this.#countsBlocks = options.countsBlocks;
     this.#memory = options.memory;
     this.#journal = options.journal;
   }
@@ -57,9 +61,9 @@ export class GuestMemfdInode {
     return toBytes(this.pages);
   }
 
-  /** st_blocks: counted up by allocation and not down by a punched hole. */
+  /** st_blocks: where it counts at all, up by allocation and not down by a punched hole. */
   get blocks(): bigint {
-    return toBytes(this.#allocated) / 512n;
+    return this.#countsBlocks ? toBytes(this.#allocated) / 512n : 0n;
   }
 
   get faults(): Faults {

@@ -43,6 +43,7 @@ export function createGuestMemfd(vm: Vm, size: bigint, flags: bigint): number {
     size,
     initially: initialState(profile, flags),
     mappable: (flags & GUEST_MEMFD_FLAG_MMAP) !== 0n,
+    countsBlocks: profile.countsBlocks,
     memory,
     journal,
   });

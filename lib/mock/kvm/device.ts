@@ -37,6 +37,11 @@ export class KvmDevice extends MockFile {
     return dispatcher.run(this.#machine, request, user, -errno.EINVAL);
   }
 
+  /** Opened by its path, and so like any file; that it cannot be read is another matter. */
+  override get hasPositions(): boolean {
+    return true;
+  }
+
   stat(): Stat {
     return { ino: 2n, mode: S_IFCHR | 0o660, nlink: 1, size: 0n, blksize: PAGE_SIZE, blocks: 0n };
   }

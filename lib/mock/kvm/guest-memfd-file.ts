@@ -101,7 +101,7 @@ export class GuestMemfdFile extends MockFile implements Client {
   unmap(range: PageRange, filter: Filter, reason: Reason): void {
     const { platform } = this.vm.machine;
     for (const { slot, gfns } of this.#reached(range)) {
-      const zapped = this.vm.zap(slot, gfns, (translation) => {
+      const zapped = this.vm.zap(slot, gfns, reason, (translation) => {
         if (!platform.separateTables || filter === 'both') return true;
         return translation.private === (filter === 'private');
       });
@@ -129,9 +129,11 @@ export class GuestMemfdFile extends MockFile implements Client {
   /** kvm_gmem_release(): the last fd and mapping are gone. Slots stay and are unbacked; memory goes with the inode. */
   protected override release(): void {
     const everything = { start: 0, end: this.inode.pages };
+    this.inode.record('invalidate-begin', everything, { reason: 'release' });
     this.invalidateBegin(everything);
     this.unmap(everything, 'both', 'release');
     this.invalidateEnd(everything);
+    this.inode.record('invalidate-end', everything, { reason: 'release' });
     for (const slot of this.#bindings) if (slot.gmem) slot.gmem.file = undefined;
     this.inode.clients.delete(this);
     if (this.inode.clients.size === 0) this.inode.dropFolios(everything);

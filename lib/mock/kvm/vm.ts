@@ -1,6 +1,7 @@
 /** A VM: its memslots, its second-level page table and, where it has them, its own memory attributes. */
 
 import { errno } from '../../abi/errno.ts';
+import type { Reason } from '../journal.ts';
 import { hasPrivateMemory } from '../platform/index.ts';
 import type { MmuNotifier } from '../process/index.ts';
 import { RangeMap } from '../range-map.ts';
@@ -53,13 +54,14 @@ export class Vm {
   }
 
   /** Drops translations of a guest range and says so. */
-  zap(slot: Memslot, range: PageRange, matches?: (translation: Translation) => boolean): Translation[] {
+  zap(slot: Memslot, range: PageRange, reason: Reason, matches: (translation: Translation) => boolean): Translation[] {
     const gone = this.stage2.zap(range, matches);
     this.machine.journal.record({
       step: 'unmap-stage2',
       target: `vm ${this.number} slot ${slot.id}`,
       start: range.start,
       end: range.end,
+      reason,
       detail: `${gone.length} translations`,
     });
     return gone;

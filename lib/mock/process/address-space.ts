@@ -1,6 +1,7 @@
 /** A process's memory: its mappings, and copying through them as the kernel copies, with a short count and no signal. */
 
 import { errno } from '../../abi/errno.ts';
+import { I64_MAX } from '../../abi/invalid.ts';
 import {
   MADV_DONTNEED,
   MADV_POPULATE_READ,
@@ -9,6 +10,8 @@ import {
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_SYNC,
   MAP_TYPE,
   PAGE_SIZE,
   PROT_EXEC,
@@ -241,10 +244,13 @@ function refuses({ length, prot, flags, file, offset }: MapRequest): number {
   if (length === 0) return -errno.EINVAL;
   if (!isUserRange(FIRST_ADDRESS, BigInt(length))) return -errno.ENOMEM;
   const pageCount = Math.ceil(length / PAGE_SIZE);
-  if ((BigInt.asUintN(64, offset) >> 12n) + BigInt(pageCount) > 0x000f_ffff_ffff_ffffn) return -errno.EOVERFLOW;
   const type = flags & MAP_TYPE;
-  if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -errno.EINVAL;
-  if (flags & MAP_ANONYMOUS || !file) return 0;
+  const isPlain = type === MAP_SHARED || type === MAP_PRIVATE;
+  if (flags & MAP_ANONYMOUS || !file) return isPlain ? 0 : -errno.EINVAL;
+  const lastOffset = I64_MAX - BigInt(pageCount * PAGE_SIZE);
+  if (BigInt.asUintN(64, offset) >> 12n > lastOffset >> 12n) return -errno.EOVERFLOW;
+  if (!isPlain && type !== MAP_SHARED_VALIDATE) return -errno.EINVAL;
+  if (type === MAP_SHARED_VALIDATE && flags & MAP_SYNC) return -errno.EOPNOTSUPP;
   if (prot & PROT_EXEC && file.noExec) return -errno.EPERM;
   return 0;
 }

@@ -21,8 +21,7 @@ export class EventFile extends MockFile {
     return { ino: 1n, mode: 0o600, nlink: 1, size: 0n, blksize: PAGE_SIZE, blocks: 0n };
   }
 
-  override read(bytes: Uint8Array, offset?: bigint): number {
-    if (offset !== undefined) return -errno.ESPIPE;
+  override read(bytes: Uint8Array): number {
     if (bytes.length < 8) return -errno.EINVAL;
     if (this.#count === 0n) return -errno.EAGAIN;
     const taken = this.#semaphore ? 1n : this.#count;
@@ -31,8 +30,7 @@ export class EventFile extends MockFile {
     return 8;
   }
 
-  override write(bytes: Uint8Array, offset?: bigint): number {
-    if (offset !== undefined) return -errno.ESPIPE;
+  override write(bytes: Uint8Array): number {
     if (bytes.length < 8) return -errno.EINVAL;
     const added = viewOf(bytes).getBigUint64(0, true);
     if (added > MAX) return -errno.EINVAL;

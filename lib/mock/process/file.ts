@@ -46,6 +46,11 @@ export abstract class MockFile {
     return -errno.ENODEV;
   }
 
+  /** FMODE_PREAD and FMODE_PWRITE: files made by alloc_file_pseudo() lack them unless their maker adds them. */
+  get hasPositions(): boolean {
+    return false;
+  }
+
   /** Whether this mapping may be made: 0 or -errno. */
   mmap(_vma: Vma): number {
     return -errno.ENODEV;

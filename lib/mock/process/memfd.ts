@@ -48,6 +48,10 @@ export class MemFile extends MockFile {
     }
   }
 
+  override get hasPositions(): boolean {
+    return true;
+  }
+
   override read(bytes: Uint8Array, offset = 0n): number {
     const at = Number(offset);
     const length = Math.max(0, Math.min(bytes.length, this.#size - at));

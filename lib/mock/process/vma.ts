@@ -1,7 +1,7 @@
 /** One mapping of a process and its page table. */
 
 import { errno } from '../../abi/errno.ts';
-import { MAP_SHARED, MAP_TYPE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../abi/linux.ts';
+import { MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../abi/linux.ts';
 import type { HostMapping } from '../guest-memfd/index.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
@@ -37,7 +37,7 @@ export class Vma implements HostMapping {
   }
 
   get shared(): boolean {
-    return (this.options.flags & MAP_TYPE) === MAP_SHARED;
+    return (this.options.flags & MAP_SHARED) !== 0;
   }
 
   get end(): bigint {
