@@ -101,26 +101,45 @@ bool GetRecords(napi_env env, napi_value value, Bytes* bytes) {
 
 bool GetBuffer(napi_env env, napi_value buffers, int32_t index, Bytes* bytes) {
   napi_value value;
-  if (index < 0 || napi_get_element(env, buffers, static_cast<uint32_t>(index), &value) != napi_ok) return false;
-  return GetBytes(env, value, bytes);
+  return napi_get_element(env, buffers, static_cast<uint32_t>(index), &value) == napi_ok && GetBytes(env, value, bytes);
 }
 
-bool DecodeOne(napi_env env, const Record& record, napi_value buffers, std::vector<Op>* ops) {
-  Bytes bytes;
-  if (record.buffer >= 0 && !GetBuffer(env, buffers, record.buffer, &bytes)) {
-    return ThrowType(env, "buffers must hold a typed array at every index that a record names");
-  }
+bool IsStructCall(Call call) { return call == Call::ioctl || call == Call::ioctlFd; }
+
+bool DecodeOne(napi_env env, const Record& record, std::vector<Op>* ops) {
+  if (record.call < Call::ioctl || record.call > Call::pointer) return ThrowRange(env, "a record's call is unknown");
   if (record.call == Call::pointer) {
     if (record.buffer < 0 || ops->empty() || ops->back().own == nullptr) {
       return ThrowRange(env, "a pointer record must follow that of an ioctl with a struct");
     }
-    ops->back().own->fixups.push_back({record.at, bytes});
+    ops->back().own->fixups.push_back({record.at, record.buffer, {}});
     return true;
   }
-  if (record.call < Call::ioctl || record.call > Call::pointer) return ThrowRange(env, "a record's call is unknown");
-  Op& op = ops->emplace_back(Op{record, bytes, nullptr, 0, 0, false});
-  if (record.buffer >= 0 && (record.call == Call::ioctl || record.call == Call::ioctlFd)) {
-    op.own = std::make_unique<PrivateStruct>(PrivateStruct{{bytes.data, bytes.data + bytes.size}, {}});
+  Op& op = ops->emplace_back(Op{record, {}, nullptr, 0, 0, false});
+  if (record.buffer >= 0 && IsStructCall(record.call)) op.own = std::make_unique<PrivateStruct>();
+  return true;
+}
+
+// Two rounds: reading an element may run JavaScript, which may move memory whose address is already known.
+bool FindBuffers(napi_env env, napi_value buffers, std::vector<Op>* ops) {
+  std::vector<napi_value> values;
+  std::vector<Bytes*> targets;
+  const auto want = [&](int32_t index, Bytes* target) {
+    targets.push_back(target);
+    values.push_back(nullptr);
+    return napi_get_element(env, buffers, static_cast<uint32_t>(index), &values.back()) == napi_ok;
+  };
+  for (Op& op : *ops) {
+    bool found = op.record.buffer < 0 || want(op.record.buffer, &op.bytes);
+    if (op.own != nullptr) {
+      for (Fixup& fixup : op.own->fixups) found = found && want(fixup.buffer, &fixup.to);
+    }
+    if (!found) return false;
+  }
+  for (size_t i = 0; i < values.size(); i++) {
+    if (!GetBytes(env, values[i], targets[i])) {
+      return ThrowType(env, "buffers must hold a typed array at every index that a record names");
+    }
   }
   return true;
 }
@@ -171,28 +190,32 @@ bool Decode(napi_env env, napi_value records, napi_value count, napi_value buffe
   for (size_t i = 0; i < static_cast<size_t>(wanted); i++) {
     Record record;
     std::memcpy(&record, packed.data + i * sizeof record, sizeof record);
-    if (!DecodeOne(env, record, buffers, ops)) return false;
+    if (!DecodeOne(env, record, ops)) return false;
   }
-  for (Op& op : *ops) op.refused = !Admit(op);
+  if (!FindBuffers(env, buffers, ops)) return false;
+  for (Op& op : *ops) {
+    if (op.own != nullptr) op.own->bytes.assign(op.bytes.data, op.bytes.data + op.bytes.size);
+    op.refused = !Admit(op);
+  }
   return true;
 }
 
 void Deliver(napi_env env, napi_value records, napi_value buffers, std::vector<Op>* ops) {
   Bytes packed;
   if (!GetRecords(env, records, &packed)) return;
-  size_t slot = 0;
-  for (Op& op : *ops) {
-    // One record's first two numbers; lib/syscalls/records.ts reads them there.
+  size_t at = 0;
+  for (const Op& op : *ops) {
+    // One record's first two numbers; lib/syscalls/op.ts reads them there.
     const double answer[] = {op.refused ? std::nan("") : op.result, op.completed};
-    if ((slot + 1) * sizeof(Record) > packed.size) return;
-    std::memcpy(packed.data + slot * sizeof(Record), answer, sizeof answer);
-    slot++;
-    if (op.own == nullptr) continue;
-    slot += op.own->fixups.size();
-    std::vector<uint8_t>& bytes = op.own->bytes;
+    if (at + sizeof(Record) > packed.size) return;
+    std::memcpy(packed.data + at, answer, sizeof answer);
+    at += sizeof(Record) * (1 + (op.own == nullptr ? 0 : op.own->fixups.size()));
+  }
+  for (const Op& op : *ops) {
     Bytes target;
-    if (op.refused || bytes.empty() || !GetBuffer(env, buffers, op.record.buffer, &target)) continue;
-    if (target.size < bytes.size()) continue;  // it shrank or was detached meanwhile
+    if (op.own == nullptr || op.refused || !GetBuffer(env, buffers, op.record.buffer, &target)) continue;
+    std::vector<uint8_t>& bytes = op.own->bytes;
+    if (bytes.empty() || target.size < bytes.size()) continue;  // it shrank or was detached meanwhile
     for (const Fixup& fixup : op.own->fixups) {
       std::memcpy(bytes.data() + fixup.at, target.data + fixup.at, sizeof(uint64_t));
     }

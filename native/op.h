@@ -21,7 +21,7 @@ namespace gmem {
 enum class Call : int32_t { GMEM_CALLS(GMEM_ENUMERATOR) };
 #undef GMEM_ENUMERATOR
 
-// What lib/syscalls/records.ts writes, field by field. Which fields a call uses is told there.
+// What lib/syscalls/op.ts writes, field by field. Which fields a call uses is told there.
 struct Record {
   Call call;
   int32_t fd;
@@ -33,7 +33,7 @@ struct Record {
   int32_t buffer;  // index into the buffers handed over with the records, or -1
   uint32_t at;
 };
-static_assert(sizeof(Record) == 48, "lib/syscalls/records.ts writes 48 bytes a record");
+static_assert(sizeof(Record) == 48, "lib/syscalls/op.ts writes 48 bytes a record");
 
 // In the flags of an ioctl: the argument is the address in `offset`.
 constexpr uint32_t kArgumentIsAddress = 1;
@@ -46,8 +46,10 @@ struct Bytes {
 // A u64 of the struct that is to hold a buffer's address.
 struct Fixup {
   size_t at;
+  int32_t buffer;
   Bytes to;
 };
+static_assert(sizeof(void*) == sizeof(uint64_t), "KVM's 32-bit hosts are not supported");
 
 // An ioctl works on a private copy of its struct: what was checked cannot change before the kernel reads it, and a
 // buffer's address never stands where JavaScript could read it.

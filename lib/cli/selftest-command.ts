@@ -1,13 +1,14 @@
 /** `gmem selftest`: the cases on every backend that can run here, as KTAP or as JSON lines. */
 
 import { dialectNames } from '../host/index.ts';
-import { openHost } from '../kvm/index.ts';
+import { type Host, openHost } from '../kvm/index.ts';
 import { platformNames, profileNames } from '../mock/index.ts';
 import { cases } from '../selftest/cases/index.ts';
 import {
   backendNames,
   DEFAULT_TIMEOUT,
   type Filter,
+  type GroupSpec,
   hostOptions,
   JsonReporter,
   KtapReporter,
@@ -16,7 +17,7 @@ import {
   select,
   unmatched,
 } from '../selftest/index.ts';
-import type { Command, ExitCode } from './io.ts';
+import type { Command, ExitCode, Io } from './io.ts';
 import { type Given, optionsHelp, parseOptions, UsageError } from './options.ts';
 import { listCases } from './selftest-list.ts';
 
@@ -68,13 +69,23 @@ export const selftest: Command = {
     const write = (line: string): void => io.out(line);
     const reporter = given.json ? new JsonReporter(write) : new KtapReporter(write, !io.env['KSFT_TAP_LEVEL']);
     return runSuite(specs, entries, reporter, {
-      open: (spec) => openHost(hostOptions(spec)),
+      open: (spec) => openFor(spec, io),
       timeout,
       signal: io.signal,
       bail: given.bail ?? false,
     });
   },
 };
+
+/** A backend that was asked for and cannot work is worth a word where people look. */
+async function openFor(spec: GroupSpec, io: Io): Promise<Host> {
+  try {
+    return await openHost(hostOptions(spec));
+  } catch (error) {
+    if (spec.required) io.error(`gmem selftest: ${(error as Error).message}\n`);
+    throw error;
+  }
+}
 
 function filterFrom(given: Given<typeof options>): Filter {
   const filter: Filter = {

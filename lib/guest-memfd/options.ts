@@ -98,14 +98,10 @@ export function checkConvert(range: ConvertRange): { offset: bigint; size: bigin
 
 export function checkMap(options: MapOptions, fileSize: bigint): { offset: bigint; size: number; prot: number } {
   checkOptions('options', options, ['offset', 'size', 'prot']);
-  const offset = checkPages('options.offset', options.offset ?? 0n, 0n, I64_MAX);
-  const max = BigInt(Number.MAX_SAFE_INTEGER);
-  const size = Number(checkBigint('options.size', options.size ?? fileSize - offset, 1n, max));
-  const prot = checkInteger(
-    'options.prot',
-    options.prot ?? PROT_READ | PROT_WRITE,
-    0,
-    PROT_READ | PROT_WRITE | PROT_EXEC,
-  );
-  return { offset, size, prot };
+  // Destructuring, unlike ??, gives no default for null.
+  const { offset: start = 0n, prot = PROT_READ | PROT_WRITE } = options;
+  const offset = checkPages('options.offset', start, 0n, I64_MAX);
+  const { size: length = fileSize - offset } = options;
+  const size = Number(checkBigint('options.size', length, 1n, BigInt(Number.MAX_SAFE_INTEGER)));
+  return { offset, size, prot: checkInteger('options.prot', prot, 0, PROT_READ | PROT_WRITE | PROT_EXEC) };
 }

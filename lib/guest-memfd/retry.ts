@@ -34,11 +34,10 @@ export function checkPatience(options: ConvertOptions): Patience {
   }
   if (retry === undefined) return { attempts: 1, delayMs: 0, signal };
   checkOptions('options.retry', retry, ['attempts', 'delayMs']);
-  return {
-    attempts: checkInteger('options.retry.attempts', retry.attempts, 1, Number.MAX_SAFE_INTEGER),
-    delayMs: checkInteger('options.retry.delayMs', retry.delayMs ?? 1, 0, MAX_DELAY),
-    signal,
-  };
+  const { attempts, delayMs = 1 } = retry;
+  checkInteger('options.retry.attempts', attempts, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger('options.retry.delayMs', delayMs, 0, MAX_DELAY);
+  return { attempts, delayMs, signal };
 }
 
 /** The last outcome, and how many tries it took. @throws the signal's reason */

@@ -26,7 +26,7 @@ export async function probeBackend(opened: OpenedBackend, forced: ForcedDialect 
     const features = await probe(syscalls, system, { release, forced, guest: guestOf(mock) });
     // The probe's own steps are not what a test looks for.
     mock?.journal.clear();
-    const context = new Context(syscalls, features);
+    const context = new Context(syscalls, Object.freeze(features));
     return { context, system: context.own('/dev/kvm', system), opened };
   } catch (error) {
     await syscalls.close(system);

@@ -50,7 +50,7 @@ export interface PreparedIoctl<Out> {
 export function prepareIoctl<I extends Ioctl>(fd: number, ioctl: I, args: RawArg<I>): PreparedIoctl<IoctlOut<I>> {
   const arg = encode(ioctl, args);
   const decode = () => (arg instanceof Uint8Array && ioctl.struct ? ioctl.struct.decode(arg) : undefined);
-  const call = { syscall: 'ioctl', request: requestName(ioctl), fd, args: shown(ioctl, args, arg) };
+  const call = { fd, ioctl, args: shown(ioctl, args, arg) };
   return {
     call: ioctl.returns === 'fd' ? 'ioctlFd' : 'ioctl',
     request: ioctl.request,
@@ -63,7 +63,7 @@ export function prepareIoctl<I extends Ioctl>(fd: number, ioctl: I, args: RawArg
 export function prepareNumber(fd: number, request: number, arg: IoctlArg): PreparedIoctl<IoctlArg> {
   checkIoctlArg(request, arg);
   const args = arg instanceof Uint8Array ? { bytes: arg.byteLength } : { arg };
-  const call = { syscall: 'ioctl', request: requestName(request), fd, args };
+  const call = { fd, ioctl: request, args };
   return { call: 'ioctl', request, arg, finish: (ret) => finish(call, ret, arg) };
 }
 
@@ -84,9 +84,16 @@ export function issueSync<Out>(
   return finish(syscalls[`${call}Sync`](fd, request, arg));
 }
 
-function finish<Out>(call: FailedCall, ret: number, out: Out): IoctlOutcome<Out> {
+interface Issued {
+  readonly fd: number;
+  readonly ioctl: Ioctl | number;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+function finish<Out>({ fd, ioctl, args }: Issued, ret: number, out: Out): IoctlOutcome<Out> {
   if (ret >= 0) return { ok: true, ret, out };
-  return { ...failure({ ...call, ...errorOffset(ret, out) }, ret), ret, out };
+  const call: FailedCall = { syscall: 'ioctl', request: requestName(ioctl), fd, args, ...errorOffset(ret, out) };
+  return { ...failure(call, ret), ret, out };
 }
 
 const EAGAIN = -11;

@@ -3,6 +3,8 @@
  * runs is chance, and a test must not pass or fail by it.
  */
 
+import { fileURLToPath } from 'node:url';
+
 interface Owned {
   readonly isOpen: boolean;
   readonly title: string;
@@ -18,7 +20,7 @@ const registry = new FinalizationRegistry<Record>(({ owned, created }) => {
   process.emitWarning(`${owned.title} was garbage-collected without close(); it stays open until its host closes`, {
     type: 'GuestMemfdLeak',
     code: 'GMEM_LEAK',
-    detail: `It was created here:\n${created}`,
+    detail: created === '' ? 'Where it was created is not known' : `It was created here:\n${created}`,
   });
 });
 
@@ -31,12 +33,15 @@ export function leakImpossible(owned: Owned): void {
   registry.unregister(owned);
 }
 
+/** This package's own files; with the frames of Node's internals they would fill the trace. */
+const LIBRARY = fileURLToPath(new URL('..', import.meta.url));
+const FRAMES = 30;
+
 /** As text at once: an Error whose stack nobody has read yet keeps the objects of its frames alive, the owner among them. */
 function creationStack(): string {
-  const stack = new Error('created').stack ?? '';
-  return stack
-    .split('\n')
-    .slice(1)
-    .filter((line) => !line.includes('/host/leaks.') && !line.includes('/host/resource.'))
-    .join('\n');
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = FRAMES;
+  const frames = (new Error().stack ?? '').split('\n').slice(1);
+  Error.stackTraceLimit = limit;
+  return frames.filter((frame) => !frame.includes(LIBRARY) && !frame.includes('(node:internal')).join('\n');
 }

@@ -14,7 +14,6 @@ import { type FdLike, fdNumber } from './fd.ts';
 import {
   type IoctlOutcome,
   type IoctlSuccess,
-  issue,
   issueSync,
   type PreparedIoctl,
   prepareIoctl,
@@ -68,8 +67,8 @@ export class Raw {
   /** As `ioctl`, with the kernel's refusal as a value; `out` is what the kernel left in the struct, in failure too. */
   tryIoctl<I extends Ioctl>(fd: FdLike, ioctl: I, args?: RawArg<I>): Promise<IoctlOutcome<IoctlOut<I>>>;
   tryIoctl<A extends NumericArg = 0>(fd: FdLike, request: number, arg?: A): Promise<IoctlOutcome<A>>;
-  async tryIoctl(fd: FdLike, request: Ioctl | number, args?: unknown): Promise<IoctlOutcome<unknown>> {
-    return await this.#issue(fd, request, args);
+  tryIoctl(fd: FdLike, request: Ioctl | number, args?: unknown): Promise<IoctlOutcome<unknown>> {
+    return this.#issue(fd, request, args);
   }
 
   /** As `ioctl`, at once, on this thread. @throws Error ERR_CALLS_IN_FLIGHT while an asynchronous call on the fd runs. */
@@ -129,10 +128,14 @@ export class Raw {
 
   async #issue(fd: FdLike, request: Ioctl | number, args: unknown): Promise<IoctlOutcome<unknown>> {
     const { handle, syscalls } = this.#context;
-    handle.checkOpen();
-    const number = fdNumber(fd);
-    const prepared = prepare(number, request, args);
-    return await handle.use(async () => this.#own(request, await issue(syscalls, number, prepared)));
+    handle.enter();
+    try {
+      const number = fdNumber(fd);
+      const { call, request: code, arg, finish } = prepare(number, request, args);
+      return this.#own(request, finish(await syscalls[call](number, code, arg)));
+    } finally {
+      handle.leave();
+    }
   }
 
   #issueSync(fd: FdLike, request: Ioctl | number, args: unknown): IoctlOutcome<unknown> {

@@ -48,7 +48,8 @@ export class Host extends HostCore {
   /** As `createVm`, with the kernel's refusal as a value. */
   async tryCreateVm(options: CreateVmOptions = {}): Promise<Result<Vm>> {
     checkOptions('options', options, ['type']);
-    const type = checkOneOf('options.type', options.type ?? 'default', vmTypeNames);
+    const { type = 'default' } = options;
+    checkOneOf('options.type', type, vmTypeNames);
     return await this.handle.use(async () => {
       const { context, fd } = { context: this.context, fd: this.systemFd };
       const outcome = await issue(context.syscalls, fd, prepareIoctl(fd, KVM_CREATE_VM, vmTypeNumbers[type]));

@@ -70,7 +70,7 @@ export function checkRegion(options: MemoryRegionOptions): CheckedRegion {
     guestPhysAddr,
     size,
     gmem,
-    gmemOffset: checkPages('options.gmemOffset', gmemOffset ?? 0n, 0n, U64_MAX),
+    gmemOffset: checkPages('options.gmemOffset', gmemOffset === undefined ? 0n : gmemOffset, 0n, U64_MAX),
     userspaceAddr: userspaceAddr instanceof Mapping ? userspaceAddr : checkAddress(userspaceAddr),
     flags: flagsOf(options),
   };

@@ -25,7 +25,6 @@ import {
   checkPages,
   FdResource,
   type IoctlOutcome,
-  issue,
   type OwnedFd,
   prepareIoctl,
   type RawArg,
@@ -226,13 +225,17 @@ export class Vm extends FdResource {
     return outcome.ok ? success(undefined) : outcome;
   }
 
-  #ask<I extends Ioctl>(ioctl: I, args: RawArg<I>): Promise<IoctlOutcome<IoctlOut<I>>> {
+  async #ask<I extends Ioctl>(ioctl: I, args: RawArg<I>): Promise<IoctlOutcome<IoctlOut<I>>> {
     const { syscalls } = this.context;
     const { number } = this.handle;
-    return this.handle.use(async () => {
-      const outcome = await issue(syscalls, number, prepareIoctl(number, ioctl, args));
-      return await recogniseDeath(syscalls, number, outcome);
-    });
+    this.handle.enter();
+    try {
+      const { call, request, arg, finish } = prepareIoctl(number, ioctl, args);
+      const outcome = finish(await syscalls[call](number, request, arg));
+      return outcome.ok ? outcome : await recogniseDeath(syscalls, number, outcome);
+    } finally {
+      this.handle.leave();
+    }
   }
 
   #setRegion(args: RegionArgs): Promise<IoctlOutcome<unknown>> {

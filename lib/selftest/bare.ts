@@ -1,6 +1,14 @@
 /** System calls as they are, for values that the typed API refuses; what succeeds is undone when the case ends. */
 
-import { type IoctlIn, KVM_CREATE_GUEST_MEMFD, MAP_SHARED, PROT_READ, PROT_WRITE } from '../abi/index.ts';
+import {
+  type IoctlIn,
+  KVM_CREATE_GUEST_MEMFD,
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+} from '../abi/index.ts';
 import { type FdLike, failure, fdNumber, type Result, success } from '../host/index.ts';
 import type { T } from './context.ts';
 
@@ -38,6 +46,16 @@ export async function mmap(t: T, fd: FdLike, args: MmapArgs): Promise<Result<big
   const address = await syscalls.mmap(length, prot, flags, fdNumber(fd), BigInt(offset));
   if (address >= 0n) t.defer(() => syscalls.munmap(address, length));
   return answer('mmap', { length, prot, flags, offset }, address);
+}
+
+/** Anonymous memory; it is unmapped at the end. */
+export async function anonymous(t: T, length: number): Promise<bigint> {
+  const { syscalls } = t.host.raw;
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  const address = await syscalls.mmap(length, PROT_READ | PROT_WRITE, flags, -1, 0n);
+  const result = answer('mmap', { length, flags }, address);
+  t.defer(() => (result.ok ? syscalls.munmap(address, length) : undefined));
+  return t.succeeds(result, 'mapping anonymous memory');
 }
 
 /** An ordinary memory file of so many pages; closed at the end. */

@@ -51,7 +51,10 @@ export class T extends Checks {
 
   /** A VM of the type the case requires (or another), closed at the end. */
   async vm(type: VmType | 'private' = this.#requires.vmType ?? 'default'): Promise<Vm> {
-    const vm = await this.host.createVm({ type: type === 'private' ? privateVmType(this.host)! : type });
+    const actual = type === 'private' ? privateVmType(this.host) : type;
+    if (actual === undefined)
+      throw new Error("the case makes a private VM and does not require one: vmType: 'private'");
+    const vm = await this.host.createVm({ type: actual });
     this.defer(() => vm.close());
     return vm;
   }

@@ -1,12 +1,13 @@
 /** What the kernels differ in, as far as cases expect it: by dialect, release and VM type. */
 
+import { existsSync } from 'node:fs';
 import {
   type ErrnoName,
   GUEST_MEMFD_FLAG_INIT_SHARED,
   GUEST_MEMFD_FLAG_MMAP,
   GUEST_MEMFD_FLAG_SUPPORT_SHARED,
 } from '../abi/index.ts';
-import type { Features, VmType } from '../kvm/index.ts';
+import type { Features, Host, VmType } from '../kvm/index.ts';
 import { isOlder } from './unmet.ts';
 
 /** kvm_arch_has_private_mem(), arch/x86/kvm. */
@@ -37,3 +38,20 @@ export function boundTwice({ release }: Features): readonly ErrnoName[] {
 
 /** Whether userspace_addr must be 0 or map the very range that is bound (RFC v2; kvm_gmem_bind()). */
 export const checksUserspaceAddr = ({ dialect }: Features): boolean => dialect === 'rfc-convert';
+
+/**
+ * What KVM_SET_MEMORY_ATTRIBUTES does with the private attribute: keeps it for the VM, refuses it (conversion is in
+ * place, and VM attributes are still compiled in), or does not exist.
+ */
+export function vmAttributes({ features, mock }: Host): 'tracked' | 'refused' | 'absent' {
+  switch (features.dialect) {
+    case 'none':
+      return 'absent';
+    case 'attributes2':
+      if (mock) return mock.profile.vmAttributes;
+      // The parameter exists only with CONFIG_KVM_VM_MEMORY_ATTRIBUTES=y.
+      return existsSync('/sys/module/kvm/parameters/gmem_in_place_conversion') ? 'refused' : 'absent';
+    default:
+      return 'tracked';
+  }
+}

@@ -6,4 +6,4 @@ export { KtapReporter, problemText } from './ktap-reporter.ts';
 export type { CaseResult, Problem } from './outcome.ts';
 export { GUP_TEST_FIX } from './pin.ts';
 export { type CaseOptions, DEFAULT_TIMEOUT, runCase } from './run-case.ts';
-export { runSuite, type SuiteOptions } from './suite.ts';
+export { runSuite, type SuiteOptions, whyAbsent } from './suite.ts';

@@ -169,6 +169,7 @@ export class Scenario {
     await this.gmem.punchHole({ offset: this.offset(first), size: this.offset(count) });
     for (let page = first; page < first + count; page += 1) {
       if (this.#states[page] === 'shared') this.#unknown.delete(page);
+      else this.#changed(page, 1);
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { exitCode, type Totals } from '../ktap/index.ts';
 import type { Host } from '../kvm/index.ts';
+import { BackendUnavailableError } from '../syscalls/unavailable.ts';
 import { requirements } from './case.ts';
 import type { T } from './context.ts';
 import type { Entry } from './filter.ts';
@@ -46,8 +47,14 @@ async function prepare(spec: GroupSpec, open: SuiteOptions['open']): Promise<Pre
   try {
     return { spec, host: await open(spec) };
   } catch (error) {
-    return { spec, reason: error instanceof Error ? error.message : String(error) };
+    return { spec, reason: whyAbsent(error) };
   }
+}
+
+/** One line: what was found, and the first thing to try. */
+export function whyAbsent(error: unknown): string {
+  if (error instanceof BackendUnavailableError) return `${error.reasons.join('; ')} -> ${error.fixes[0]}`;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Why no case can run on any host, if that is so and nothing was asked for by name that is not there. */

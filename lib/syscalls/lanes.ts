@@ -42,6 +42,7 @@ export class Lanes {
     op.begin?.();
     const packed = this.#packNow(op);
     this.#addon.run(packed.records, packed.count, packed.buffers);
+    packed.buffers.length = 0;
     const answer = packed.answer(op, 0);
     if (answer === undefined) throw memoryGone();
     return answer;
@@ -98,8 +99,8 @@ export class Lanes {
   #send(lane: Lane): void {
     lane.away = lane.waiting;
     lane.waiting = [];
-    const packed = new Packed(lane.away, this.#pointerCall);
     try {
+      const packed = new Packed(lane.away, this.#pointerCall);
       this.#addon.submit(packed.records, packed.count, packed.buffers, () => {
         settle(lane.away, packed);
         this.#next(lane);

@@ -8,6 +8,7 @@ import { Mappings } from './mappings.ts';
 import type { Op } from './op.ts';
 import { createOps, type Ops } from './ops.ts';
 import { CALL_NAMES, type CallName, type Syscalls } from './seam.ts';
+import { withFastLookup } from './twins.ts';
 
 /** @throws BackendUnavailableError when there is no addon for this platform, with what would help. */
 export function createNative(): Syscalls {
@@ -27,8 +28,8 @@ export function createNative(): Syscalls {
     built[name] = issue(lanes, prepare);
     built[`${name}Sync`] = callNow(lanes, `${name}Sync`, prepare);
   }
-  const syscalls = built as unknown as Syscalls;
-  return Object.assign(syscalls, { ioctlSync: quickIoctl(addon, lanes, syscalls.ioctlSync) });
+  built['ioctlSync'] = quickIoctl(addon, lanes, built['ioctlSync'] as Syscalls['ioctlSync']);
+  return withFastLookup(built) as unknown as Syscalls;
 }
 
 type Prepare = (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown) => Op;

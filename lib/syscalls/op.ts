@@ -76,9 +76,8 @@ export class Packed {
     this.#writeAll(ops);
   }
 
-  /** The same for other ops that take as many records. */
+  /** The same for other ops that take as many records; `buffers` is empty by then. */
   reuse(ops: readonly Op[]): void {
-    this.buffers.length = 0;
     this.#writeAll(ops);
   }
 

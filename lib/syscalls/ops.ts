@@ -1,4 +1,7 @@
-/** What the addon is handed for each call, and what becomes of its answer. The arguments have been checked. */
+/**
+ * What the addon is handed for each call, and what becomes of its answer. The arguments have been checked, which lets
+ * exact numbers pass for offsets.
+ */
 
 import type { Addon } from './addon.ts';
 import { isAddress } from './arguments.ts';
@@ -43,18 +46,19 @@ export function createOps(addon: Addon, lanes: Lanes, mappings: Mappings): Ops {
       const buffer = new Uint8Array(STAT_BYTES);
       return onFd('fstat', fd, { buffer, finish: (result) => (result < 0 ? result : decodeStat(buffer)) });
     },
-    ftruncate: (fd, length) => onFd('ftruncate', fd, { length }),
-    fallocate: (fd, mode, offset, length) => onFd('fallocate', fd, { flags: mode, offset, length }),
+    ftruncate: (fd, length) => onFd('ftruncate', fd, { length: BigInt(length) }),
+    fallocate: (fd, mode, offset, length) =>
+      onFd('fallocate', fd, { flags: mode, offset: BigInt(offset), length: BigInt(length) }),
     read: (fd, buffer) => onFd('read', fd, { buffer }),
     write: (fd, buffer) => onFd('write', fd, { buffer }),
-    pread: (fd, buffer, offset) => onFd('pread', fd, { buffer, offset }),
-    pwrite: (fd, buffer, offset) => onFd('pwrite', fd, { buffer, offset }),
+    pread: (fd, buffer, offset) => onFd('pread', fd, { buffer, offset: BigInt(offset) }),
+    pwrite: (fd, buffer, offset) => onFd('pwrite', fd, { buffer, offset: BigInt(offset) }),
     mmap: (length, prot, flags, fd, offset) =>
       op('mmap', fd < 0 ? NO_LANE : fd, fd, {
         request: prot,
         flags,
         number: length,
-        offset,
+        offset: BigInt(offset),
         finish: (result) => {
           const address = BigInt(result);
           if (address >= 0n) mappings.add(address, length);

@@ -12,14 +12,19 @@ export interface Pointer {
   readonly to: Uint8Array;
 }
 
-/** An address inside a mapping that this backend made: a struct that lives in guest memory or in read-only memory. */
+/**
+ * An address inside a mapping that this backend made: a struct that lives in guest memory or in read-only memory.
+ * The mapping must hold the whole struct, and cannot be unmapped while the call is in flight (`ERR_CALLS_IN_FLIGHT`).
+ */
 export interface Address {
   readonly address: bigint;
 }
 
 /**
- * What an ioctl is given. A buffer must hold _IOC_SIZE(request) bytes. A number is passed as it is, so for a request
- * with a size only 0 (a null pointer, which the kernel answers with EFAULT) is allowed.
+ * What an ioctl is given. A buffer must hold _IOC_SIZE(request) bytes, and for iommufd and VFIO, whose structs tell
+ * their own size, as many as it tells. A number is passed as it is, so for a request with a struct only numbers are
+ * allowed that cannot be an address: 0 (a null pointer, which the kernel answers with EFAULT), and for iommufd and VFIO,
+ * whose request numbers do not tell whether there is a struct, those below 64 Ki.
  */
 export type IoctlArg = Uint8Array | number | Address;
 
@@ -72,7 +77,7 @@ export interface Calls {
 
   /** The kernel chooses the address; MAP_FIXED is refused with a RangeError. A negative answer is -errno. */
   mmap(length: number, prot: number, flags: number, fd: number, offset: bigint): bigint;
-  /** Whole mappings only: `address` and `length` as mmap had them. */
+  /** Whole mappings only: `address` and `length` as mmap had them. No later call may use it, also while it waits. */
   munmap(address: bigint, length: number): number;
   madvise(address: bigint, length: number, advice: number): number;
   /**
@@ -95,7 +100,10 @@ export type SyncCalls = { [Name in CallName as `${Name}Sync`]: Calls[Name] };
 /**
  * Calls on one fd keep their order, and so do the calls on mapped memory (madvise, munmap, copyIn, copyOut) among
  * themselves. A sync call cannot wait for its asynchronous predecessors: while one is in flight on the same fd it
- * throws `ERR_CALLS_IN_FLIGHT`. Buffers belong to the call until it completes.
+ * throws `ERR_CALLS_IN_FLIGHT`.
+ *
+ * Buffers belong to the call until it completes: they are kept alive, and must be neither changed nor transferred.
+ * The kernel works on an ioctl's own struct or on a copy of it that is copied back at the end.
  */
 export interface Syscalls extends AsyncCalls, SyncCalls {
   readonly backend: 'native' | 'ffi' | 'mock';

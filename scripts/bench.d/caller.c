@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static int punch_hole(long count) {
   return 0;
 }
 
-#ifdef CONVERT_LENGTH
+#ifdef CONVERT_STRUCTS
 static const unsigned long convert_requests[] = CONVERT_REQUESTS;
 static uint8_t convert_structs[] __attribute__((aligned(8))) = CONVERT_STRUCTS;
 static int converted;
@@ -75,7 +76,7 @@ static const struct {
     {"check-extension-many", check_extension_many},
     {"create-close", create_close},
     {"punch-hole", punch_hole},
-#ifdef CONVERT_LENGTH
+#ifdef CONVERT_STRUCTS
     {"convert-2mib", convert},
 #endif
 };
@@ -87,9 +88,9 @@ static int set_up(void) {
   if (vm < 0) return -1;
   gmem = create();
   if (gmem < 0) return -1;
-#ifdef CONVERT_LENGTH
+#ifdef CONVERT_STRUCTS
   converted = create();
-  if (converted < 0 || fallocate(converted, 0, 0, CONVERT_LENGTH) < 0) return -1;
+  if (converted < 0 || fallocate(converted, ALLOCATE_MODE, 0, ALLOCATE_LENGTH) < 0) return -1;
 #endif
   return 0;
 }
@@ -113,9 +114,18 @@ static void answer(const char *name, long count) {
   printf("error %s\n", errno ? strerror(errno) : "no such operation");
 }
 
-int main(void) {
+static void *sleep_on(void *unused) {
+  for (;;) pause();
+  return unused;
+}
+
+/* With an argument it has a second thread, which does nothing. */
+int main(int argc, char **argv) {
   char name[32];
   long count;
+  pthread_t thread;
+  (void)argv;
+  if (argc > 1 && pthread_create(&thread, NULL, sleep_on, NULL) != 0) return 1;
   setvbuf(stdout, NULL, _IOLBF, 0);
   const int ready = set_up();
   const int reason = errno;

@@ -65,7 +65,7 @@ try:
         steps = [(step["request"], bytearray(step["struct"])) for step in work["convert"]["steps"]]
         target = vm if work["convert"]["on"] == "vm" else create()
         if target != vm:
-            fallocate(target, 0, work["convert"]["length"])
+            fallocate(target, **work["convert"]["allocate"])
 except OSError as error:
     problem = error.strerror
 

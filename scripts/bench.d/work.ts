@@ -22,7 +22,11 @@ export interface Work {
   /** How many calls go into one crossing, and how many are in flight at once. */
   readonly batch: number;
   /** By turns, to shared and to private, on a file that has its pages. Left out where the kernel converts nothing. */
-  readonly convert?: { readonly on: 'vm' | 'guest-memfd'; readonly length: number; readonly steps: readonly StructCall[] };
+  readonly convert?: {
+    readonly on: 'vm' | 'guest-memfd';
+    readonly allocate: { readonly mode: number; readonly length: number };
+    readonly steps: readonly StructCall[];
+  };
 }
 
 const BATCH = 1000;
@@ -49,13 +53,14 @@ export async function workFor({ dialect, convertible }: Features): Promise<Work>
 
 async function conversion(dialect: Dialect): Promise<Work['convert']> {
   if (dialect === 'none') return undefined;
-  const { conversions } = await loadHostParts();
+  const [{ FALLOC_FL_KEEP_SIZE }, { conversions }] = await Promise.all([loadAbi(), loadHostParts()]);
   const { on, call } = conversions[dialect];
   const steps = (['shared', 'private'] as const).map((to) => {
     const { ioctl, args } = call(0n, BigInt(CONVERTED), to);
     return { request: ioctl.request, struct: [...(ioctl.struct?.encode(args) ?? [])] };
   });
-  return { on, length: CONVERTED, steps };
+  // kvm_gmem_fallocate(): without KEEP_SIZE it is EOPNOTSUPP.
+  return { on, allocate: { mode: FALLOC_FL_KEEP_SIZE, length: CONVERTED }, steps };
 }
 
 /** The same as the C compiler takes it. */
@@ -74,7 +79,8 @@ export function asDefinitions(work: Work): string[] {
     BATCH: batch,
     ...(convert && {
       CONVERT_ON_VM: convert.on === 'vm' ? 1 : 0,
-      CONVERT_LENGTH: convert.length,
+      ALLOCATE_MODE: convert.allocate.mode,
+      ALLOCATE_LENGTH: convert.allocate.length,
       CONVERT_REQUESTS: list(convert.steps.map((step) => step.request)),
       CONVERT_STRUCT_SIZE: convert.steps[0]!.struct.length,
       CONVERT_STRUCTS: list(convert.steps.flatMap((step) => step.struct)),

@@ -74,7 +74,7 @@ const attributes = [
 const range = [
   bad('0', [undefined, ...notOptions]),
   bad('0.offset', [undefined, ...notPages, 1n << 63n]),
-  bad('0.size', [undefined, ...notPageCount, 1n << 63n, (1n << 63n) - 4096n]),
+  bad('0.size', [undefined, ...notPageCount, 1n << 63n]),
 ];
 const convert = [
   ...range,

@@ -38,11 +38,7 @@ export const notBytes: readonly unknown[] = [
   new Uint16Array(2),
   detached(),
 ];
-export const notCapability: readonly unknown[] = [
-  ...notNumber.filter((value) => typeof value !== 'string'),
-  ...notWord,
-  2 ** 32,
-];
+export const notCapability: readonly unknown[] = [...notNumber, ...notWord.filter((value) => value !== 0), 2 ** 32];
 export const notFd: readonly unknown[] = [...notNumber, 2 ** 31, { fd: 'x' }, { fd: -1 }, { fd: Number.NaN }];
 export const notSignal: readonly unknown[] = [null, {}, 'x', 1, { aborted: false, addEventListener() {} }];
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { examine, type Finding, findingsText, type System } from '../../lib/cli/doctor/index.ts';
+import { openHost } from '../../lib/kvm/index.ts';
 
 /** A machine of files; what is not listed is not there. */
 function machine(files: Record<string, string> = {}, rest: Partial<System> = {}): System {
@@ -62,6 +63,7 @@ describe('single findings', () => {
     ['SNP on', { '/sys/module/kvm_amd/parameters/sev_snp': 'Y\n' }, {}, 'kvm_amd.sev_snp', 'ok', /^Y$/],
     ['SNP off', { '/sys/module/kvm_amd/parameters/sev_snp': 'N\n' }, {}, 'kvm_amd.sev_snp', 'missing', /^N$/],
     ['no kvm_amd', {}, {}, 'kvm_amd.sev_snp', 'info', /not loaded/],
+    ['kvm_amd without SEV', { '/sys/module/kvm_amd/refcnt': '' }, {}, 'kvm_amd.sev_snp', 'info', /CONFIG_KVM_AMD_SEV/],
     [
       'in-place conversion',
       { '/sys/module/kvm/parameters/gmem_in_place_conversion': 'Y\n' },
@@ -95,6 +97,30 @@ describe('single findings', () => {
     expect(found.get('huge pages of 2048kB')).toMatchObject({ status: 'ok', value: '16 reserved, 12 free' });
     const none = await findings(machine({ [`${base}/nr_hugepages`]: '0\n' }));
     expect(none.get('huge pages of 2048kB')?.fix).toBe(`echo 16 > ${base}/nr_hugepages`);
+    const huge = await findings(machine({ '/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages': '0' }));
+    expect(huge.get('huge pages of 1048576kB')?.fix).toMatch(/^echo 1 >/);
+  });
+});
+
+describe('KVM', () => {
+  it('is asked through a host, which is closed again', async () => {
+    const host = await openHost({ backend: 'mock', kernel: 'rfc-v2' });
+    const found = await findings(machine({}, { host: async () => host }));
+    expect(host.closed).toBe(true);
+    expect(found.get('conversion dialect')).toMatchObject({ status: 'ok' });
+    expect(found.get('conversion dialect')?.value).toMatch(/^rfc-convert: /);
+    expect(found.get('KVM_GMEM_CONVERT_SHARED')?.value).not.toBe('');
+    expect(found.get('VM types')?.value).toBe('default, sw-protected');
+    expect(found.get('create flags (default)')?.value).toContain('GUEST_MEMFD_FLAG_SUPPORT_SHARED');
+    expect(found.get('KVM_CAP_GMEM_CONVERSION')).toMatchObject({ status: 'info' });
+    expect(found.get('KVM_CAP_GMEM_CONVERSION')?.value).toMatch(/^1 \(.*241 is also KVM_CAP_ARM_EL2_E2H0/);
+    expect(found.get('KVM_CAP_GUEST_MEMFD')).toMatchObject({ status: 'ok', value: '1' });
+  });
+
+  it('that speaks no dialect is a thing to fix', async () => {
+    const host = await openHost({ backend: 'mock', kernel: 'linux-6.18', dialect: 'none' });
+    const found = await findings(machine({}, { host: async () => host }));
+    expect(found.get('conversion dialect')).toMatchObject({ status: 'missing' });
   });
 });
 

@@ -123,6 +123,18 @@ describe('gmem selftest', () => {
   });
 });
 
+describe('gmem doctor', () => {
+  it('looks at this machine, and says what it found in text or in JSON', async () => {
+    const { code, out, error } = await gmem(['doctor']);
+    expect([code, error]).toEqual([0, '']);
+    expect(out).toContain(process.version);
+    const { out: json } = await gmem(['doctor', '--json']);
+    const { findings } = JSON.parse(json) as { findings: { section: string; name: string; status: string }[] };
+    expect(findings[0]).toMatchObject({ section: 'Node.js and backends', name: 'Node.js', status: 'ok' });
+    for (const { name } of findings) expect(out).toContain(name);
+  });
+});
+
 it('every case has a name of its own that KTAP can carry, and says what it tests', () => {
   const names = cases.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);

@@ -40,6 +40,16 @@ describe('exit codes', () => {
     parseKtap(out);
   });
 
+  it('1 for a backend that was asked for and does not work, with the reason on stderr too', async () => {
+    const env = { GMEM_NATIVE_PATH: '/nonexistent/addon.node' };
+    const { code, out, error } = await start(['dist/cli/gmem.js', 'selftest', '--backend', 'native'], env).ended;
+    expect(code).toBe(1);
+    expect(error).toContain('/nonexistent/addon.node');
+    const [native] = parseKtap(out).tests;
+    expect(native).toMatchObject({ name: 'native', ok: false, directive: 'ERROR' });
+    expect(native!.reason).toContain('/nonexistent/addon.node');
+  });
+
   it('2 for a wrong command line, with nothing on stdout', async () => {
     const { code, out, error } = await gmem('selftest', '--frobnicate');
     expect([code, out]).toEqual([2, '']);

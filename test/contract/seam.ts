@@ -9,6 +9,7 @@ import { FORMS, type MakeSyscalls } from './seam/kit.ts';
 import { memory } from './seam/memory.ts';
 import { order } from './seam/order.ts';
 import { refusals } from './seam/refusals.ts';
+import { wrongUse } from './seam/wrong-use.ts';
 
 export interface Backend {
   readonly name: string;
@@ -29,6 +30,7 @@ export function seamContract({ name, make, kernel, concurrent, missing }: Backen
         files(make, form);
         ioctls(make, form);
         memory(make, form);
+        wrongUse(make, form);
         if (kernel) kernelOnly(make, form);
       });
     }

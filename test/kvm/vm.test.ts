@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { KVM_CREATE_GUEST_MEMFD, KVM_CREATE_VM, KVM_SET_USER_MEMORY_REGION2 } from '../../lib/abi/index.ts';
 import { isUnsupportedError, isVmDeadError } from '../../lib/host/index.ts';
-import { openHost, type VmType } from '../../lib/kvm/index.ts';
+import { openHost, type Vm, type VmType } from '../../lib/kvm/index.ts';
 import { kernels, openWatched, titleOf } from '../host/support/hosts.ts';
 
 const SIZE = 0x4000;
@@ -228,6 +228,8 @@ describe('a VM that KVM killed', () => {
   });
 });
 
+const limit = { reached: false };
+
 test('an fd limit is an EMFILE that says what to do', async () => {
   await using watched = await openWatched(
     {},
@@ -239,4 +241,27 @@ test('an fd limit is an EMFILE that says what to do', async () => {
   limit.reached = true;
   await expect(watched.host.createVm()).rejects.toThrow(/^EMFILE: .* -> .*ulimit -n/);
 });
-const limit = { reached: false };
+
+describe('the stack of an error', () => {
+  async function makesNonsense(vm: Vm) {
+    await vm.createGuestMemfd({ size: SIZE, rawFlags: 1n << 50n });
+  }
+  async function triesNonsense(vm: Vm) {
+    return await vm.tryCreateGuestMemfd({ size: SIZE, rawFlags: 1n << 50n });
+  }
+
+  test('starts at the method that was called, and its caller', async () => {
+    await using host = await openHost({ backend: 'mock' });
+    const vm = await host.createVm();
+    const error = (await makesNonsense(vm).catch((reason: unknown) => reason)) as Error;
+    const [, first, second] = error.stack!.split('\n');
+    expect(first).toContain('Vm.createGuestMemfd');
+    expect(second).toContain('makesNonsense');
+  });
+
+  test('of a result that was not thrown has the caller too', async () => {
+    await using host = await openHost({ backend: 'mock' });
+    const result = await triesNonsense(await host.createVm());
+    expect(!result.ok && result.error.stack).toContain('triesNonsense');
+  });
+});

@@ -198,6 +198,7 @@ describe('closing during a call', () => {
 
   test('of the host waits for what is being made, and closes it', async () => {
     const { passed, open } = gate();
+    let armed = false;
     const watched = await openWatched(
       {},
       {

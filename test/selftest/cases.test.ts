@@ -4,7 +4,15 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { type Host, openHost } from '../../lib/kvm/index.ts';
 import { platformNames, profileNames } from '../../lib/mock/index.ts';
 import { cases } from '../../lib/selftest/cases/index.ts';
-import { hostOptions, planGroups, problemText, runCase, select, specName } from '../../lib/selftest/index.ts';
+import {
+  hostOptions,
+  planGroups,
+  problemText,
+  runCase,
+  select,
+  specName,
+  whyAbsent,
+} from '../../lib/selftest/index.ts';
 
 const groups = [
   // Not asked for by name: they are skipped where they cannot run.
@@ -21,7 +29,7 @@ describe.each(groups.map((spec) => [specName(spec), spec] as const))('%s', (_, s
       host = await openHost(hostOptions(spec));
     } catch (error) {
       if (spec.required) throw error;
-      absent = (error as Error).message;
+      absent = whyAbsent(error);
     }
   });
 

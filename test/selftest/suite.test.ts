@@ -13,6 +13,7 @@ import {
   type SuiteOptions,
   select,
 } from '../../lib/selftest/index.ts';
+import { BackendUnavailableError } from '../../lib/syscalls/unavailable.ts';
 import { parseKtap } from '../ktap/strict-parser.ts';
 
 const make = (name: string, run: Case['run'], rest: Partial<Case> = {}): AnyCase =>
@@ -86,7 +87,7 @@ describe('KTAP', () => {
 describe('backends that do not work', () => {
   const broken: SuiteOptions['open'] = async (spec) => {
     if (spec.backend === 'mock') return openHost(hostOptions(spec));
-    throw new Error('no binary: run npm run build:native');
+    throw new BackendUnavailableError('native', ['no binary', 'no compiler'], ['build it', 'use ffi']);
   };
   const [native] = planGroups({}) as [GroupSpec];
 
@@ -95,7 +96,7 @@ describe('backends that do not work', () => {
     const { tests, totals } = parseKtap(text);
     expect(code).toBe(0);
     expect(tests[0]).toMatchObject({ name: 'native', ok: true, directive: 'SKIP' });
-    expect(tests[0]!.reason).toBe('no binary: run npm run build:native');
+    expect(tests[0]!.reason).toBe('no binary; no compiler -> build it');
     expect(totals).toMatchObject({ pass: 1, skip: 1 });
   });
 
@@ -110,7 +111,7 @@ describe('backends that do not work', () => {
 
   it('leave nothing to run when they are all there is', async () => {
     expect(await run([good], [native], { open: broken })).toEqual({
-      text: 'KTAP version 1\n1..0 # SKIP native: no binary: run npm run build:native\n',
+      text: 'KTAP version 1\n1..0 # SKIP native: no binary; no compiler -> build it\n',
       code: 4,
     });
   });

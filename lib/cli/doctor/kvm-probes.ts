@@ -86,34 +86,30 @@ function capability(name: CapabilityName, features: Features): Finding {
   return answer > 0 && notes.length === 0 ? ok(name, value) : info(name, value);
 }
 
-/** Module parameters that decide about private memory. Absent is normal for most: the module or the series is not there. */
-const PARAMETERS: readonly { readonly path: string; readonly fix?: string; readonly absent: string }[] = [
+/** Module parameters that decide about private memory. That one is absent is normal: each belongs to one vendor, or series. */
+const PARAMETERS: readonly { readonly module: string; readonly name: string; readonly absent: string }[] = [
   {
-    path: 'kvm/parameters/gmem_in_place_conversion',
-    absent: 'not there: an older kernel, or one without CONFIG_KVM_VM_MEMORY_ATTRIBUTES, where it is always on',
-    fix: 'load kvm with gmem_in_place_conversion=1',
+    module: 'kvm',
+    name: 'gmem_in_place_conversion',
+    absent: 'an older kernel, or one without CONFIG_KVM_VM_MEMORY_ATTRIBUTES, where it is always on',
   },
-  { path: 'kvm_amd/parameters/sev', absent: 'kvm_amd is not loaded', fix: 'load kvm_amd with sev=1' },
-  { path: 'kvm_amd/parameters/sev_es', absent: 'kvm_amd is not loaded', fix: 'load kvm_amd with sev_es=1' },
-  { path: 'kvm_amd/parameters/sev_snp', absent: 'kvm_amd is not loaded', fix: 'load kvm_amd with sev_snp=1' },
-  {
-    path: 'kvm_intel/parameters/tdx',
-    absent: 'kvm_intel is not loaded, or has no TDX',
-    fix: 'load kvm_intel with tdx=1',
-  },
+  { module: 'kvm_amd', name: 'sev', absent: 'the kernel has no CONFIG_KVM_AMD_SEV' },
+  { module: 'kvm_amd', name: 'sev_es', absent: 'the kernel has no CONFIG_KVM_AMD_SEV' },
+  { module: 'kvm_amd', name: 'sev_snp', absent: 'the kernel has no CONFIG_KVM_AMD_SEV' },
+  { module: 'kvm_intel', name: 'tdx', absent: 'the kernel has no CONFIG_KVM_INTEL_TDX' },
 ];
 
-export const parameters: Probe = ({ read, list }) => [
-  info(
-    'modules',
-    list('/sys/module')
-      .filter((name) => /^kvm/.test(name))
-      .join(', ') || 'none',
-  ),
-  ...PARAMETERS.map(({ path, fix = '', absent }) => {
-    const name = path.replace('/parameters/', '.');
-    const value = read(`/sys/module/${path}`)?.trim();
-    if (value === undefined) return info(name, absent);
-    return /^[Y1]/.test(value) ? ok(name, value) : missing(name, value, fix);
-  }),
-];
+export const parameters: Probe = ({ read, list }) => {
+  const modules = list('/sys/module').filter((name) => /^kvm/.test(name));
+  return [
+    info('modules', modules.join(', ') || 'none'),
+    ...PARAMETERS.map(({ module, name, absent }) => {
+      const value = read(`/sys/module/${module}/parameters/${name}`)?.trim();
+      const title = `${module}.${name}`;
+      if (value === undefined) {
+        return info(title, modules.includes(module) ? `not there: ${absent}` : `${module} is not loaded`);
+      }
+      return /^[Y1]/.test(value) ? ok(title, value) : missing(title, value, `load ${module} with ${name}=1`);
+    }),
+  ];
+};

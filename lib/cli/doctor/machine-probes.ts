@@ -13,7 +13,8 @@ export const hugePages: Probe = ({ list, read }) => {
     const count = (file: string): string => read(`${HUGE}/${size}/${file}`)?.trim() ?? '?';
     const name = `huge pages of ${size.replace('hugepages-', '')}`;
     const total = count('nr_hugepages');
-    if (total === '0') return missing(name, '0 reserved', `echo 16 > ${HUGE}/${size}/nr_hugepages`);
+    const some = Number.parseInt(size.replace('hugepages-', ''), 10) < 1024 * 1024 ? 16 : 1;
+    if (total === '0') return missing(name, '0 reserved', `echo ${some} > ${HUGE}/${size}/nr_hugepages`);
     return ok(name, `${total} reserved, ${count('free_hugepages')} free`);
   });
 };

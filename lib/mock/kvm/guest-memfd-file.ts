@@ -119,9 +119,10 @@ export class GuestMemfdFile extends MockFile implements Client {
 
   #disown(range: PageRange): void {
     if (this.#owned.size === 0) return;
+    const { platform } = this.vm.machine;
     for (const [page, folio] of this.inode.folios.within(range.start, range.end)) {
-      if (!this.#owned.delete(folio)) continue;
-      this.vm.machine.platform.makeShared(folio);
+      if (!this.#owned.delete(folio) || !platform.makeShared) continue;
+      platform.makeShared(folio);
       this.inode.record('make-shared', { start: page, end: page + 1 });
     }
   }

@@ -28,7 +28,7 @@ export function setMemoryAttributes(vm: Vm, args: IoctlOut<typeof KVM_SET_MEMORY
   const end = toPages(address + size);
   if (vm.attributes.isAll(start, end, attributes)) return 0;
   if (vm.machine.faults.failsNow('tree-node')) return -errno.ENOMEM;
-  vm.stage2.zap({ start, end });
+  vm.unmap({ start, end });
   vm.attributes.set(start, end, attributes);
   return 0;
 }

@@ -72,7 +72,7 @@ function modify(vm: Vm, old: Memslot, region: Region): number {
   if (moved.baseGfn !== old.baseGfn) {
     if (vm.slots.overlapping(old.addressSpace, old.id, gfnRange(moved))) return -errno.EEXIST;
     if (gfnRange(moved).end - 1 > MAX_GFN) return -errno.EINVAL;
-    vm.stage2.zap(gfnRange(old));
+    vm.unmap(gfnRange(old));
   }
   vm.slots.put(moved);
   return 0;

@@ -2,7 +2,7 @@
 
 import { errno } from '../../abi/errno.ts';
 import type { Reason } from '../journal.ts';
-import { hasPrivateMemory } from '../platform/index.ts';
+import { hasPrivateBit, hasPrivateMemory } from '../platform/index.ts';
 import type { MmuNotifier } from '../process/index.ts';
 import { RangeMap } from '../range-map.ts';
 import { intersect, type PageRange, toPages } from '../ranges.ts';
@@ -67,8 +67,15 @@ export class Vm {
     return gone;
   }
 
+  /** Drops translations of a guest range that KVM itself takes away; on TDX private pages lose their contents by it. */
+  unmap(range: PageRange): void {
+    for (const translation of this.stage2.zap(range)) {
+      if (translation.private && hasPrivateBit(this.type)) this.machine.platform.unmapPrivate(translation.folio);
+    }
+  }
+
   removeSlot(slot: Memslot): void {
-    this.stage2.zap(gfnRange(slot));
+    this.unmap(gfnRange(slot));
     slot.gmem?.file?.unbind(slot);
     this.slots.delete(slot);
   }

@@ -25,8 +25,8 @@ export interface Platform {
   makePrivate(folio: Folio): void;
   /** A private page leaves a confidential guest's tables. */
   unmapPrivate(folio: Folio): void;
-  /** A page that a confidential guest has had as private memory becomes shared. */
-  makeShared(folio: Folio): void;
+  /** A page that a confidential guest has had as private memory becomes shared: kvm_arch_gmem_make_shared(), of SNP. */
+  makeShared?(folio: Folio): void;
 }
 
 /** A guest whose own page tables or addresses say which accesses are private. */
@@ -56,7 +56,6 @@ export const platforms: Readonly<Record<PlatformName, Platform>> = {
     separateTables: false,
     makePrivate: nothing,
     unmapPrivate: nothing,
-    makeShared: nothing,
   },
   /** The page's memory is encrypted with the guest's key in place: each side sees the other's bytes as noise. */
   'sev-snp': {
@@ -74,7 +73,6 @@ export const platforms: Readonly<Record<PlatformName, Platform>> = {
     separateTables: true,
     makePrivate: (folio) => folio.zero(),
     unmapPrivate: scramble,
-    makeShared: nothing,
   },
 };
 

@@ -104,7 +104,7 @@ const zeroedOnce = defineCase({
 const noAllocation = defineCase({
   name: 'convert-allocates-no-page',
   about: 'Converting pages that nobody has used allocates none (RFC v2 patch 04; v13).',
-  requires: { ...CONVERTS, journal: true },
+  requires: { ...CONVERTS, mock: true },
   async run(t) {
     const vm = await t.vm();
     const gmem = await t.gmem(vm, { size: 16 * PAGE_SIZE, mmap: true, initially: 'shared' });

@@ -1,30 +1,18 @@
 /** Conversion structs that the kernel cannot read, or cannot write back. */
 
-import {
-  type ErrnoName,
-  MAP_SHARED,
-  MFD_CLOEXEC,
-  PAGE_SIZE,
-  PROT_NONE,
-  PROT_READ,
-  PROT_WRITE,
-} from '../../abi/index.ts';
+import { type ErrnoName, PAGE_SIZE, PROT_NONE, PROT_READ, PROT_WRITE } from '../../abi/index.ts';
+import { memfd, mmap } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { byDialect, CONVERTS, RawConversion, STATES } from '../conversion.ts';
 import { HostFile } from '../host-file.ts';
 
-/** Memory that holds these bytes, mapped with this protection; `pages` beyond the first lie past the memfd's end. */
+/** The address of these bytes in memory with this protection; `pages` beyond the first lie past the memfd's end. */
 async function structInMemory(t: T, bytes: Uint8Array, prot: number, at = 0, pages = 1): Promise<bigint> {
-  const { syscalls } = t.host.raw;
-  const fd = await syscalls.memfdCreate('struct', MFD_CLOEXEC);
-  t.defer(() => syscalls.close(fd));
-  await syscalls.ftruncate(fd, BigInt(PAGE_SIZE));
-  await syscalls.pwrite(fd, bytes.subarray(0, PAGE_SIZE - at), BigInt(at));
-  const length = pages * PAGE_SIZE;
-  const address = await syscalls.mmap(length, prot, MAP_SHARED, fd, 0n);
-  t.ok(address > 0n, 'memory for the struct is mapped');
-  t.defer(() => syscalls.munmap(address, length));
+  const contents = new Uint8Array(PAGE_SIZE);
+  contents.set(bytes.subarray(0, PAGE_SIZE - at), at);
+  const fd = await memfd(t, PAGE_SIZE, contents);
+  const address = t.succeeds(await mmap(t, fd, { length: pages * PAGE_SIZE, prot }), 'mapping memory for the struct');
   return address + BigInt(at);
 }
 

@@ -142,6 +142,25 @@ const privateBit = defineCase<{ readonly vmType: VmType; readonly userspace: boo
   },
 });
 
+const noMemory = defineCase<State>({
+  name: 'convert-guest-without-memory',
+  about:
+    'A page that cannot be allocated for the guest exits with ENOMEM and a memory fault, and works at the next try, in ' +
+    'either state (kvm_gmem_get_pfn(), kvm_mmu_faultin_pfn_gmem()).',
+  requires: { ...CONVERTS_PLAIN, guest: true, faults: true },
+  variants: { private: 'private', shared: 'shared' },
+  async run(t, state) {
+    const s = await Scenario.create(t, { pages: 2, type: 'sw-protected' });
+    await s.convert(state);
+    t.mock.faults.failAllocation(1, 'page');
+    const { exit } = fault(s.gpa(1), state);
+    const wanted = { ok: false, exit: { ...exit, errno: -errno.ENOMEM } };
+    t.equal<unknown>(await s.guest.read(s.gpa(1) + 5n, 1), wanted, 'the guest reads');
+    if (state === 'private') await s.isPrivate(1, 0, 7);
+    else await s.isShared(1, 0, 6, 7);
+  },
+});
+
 const noSlot = defineCase<'closed' | 'deleted'>({
   name: 'convert-guest-after-the-file-is-gone',
   about:
@@ -170,4 +189,4 @@ const noSlot = defineCase<'closed' | 'deleted'>({
   },
 });
 
-export const cases: readonly AnyCase[] = [neverFaults, plainVm, plainVmPrivateFile, privateBit, noSlot];
+export const cases: readonly AnyCase[] = [neverFaults, plainVm, plainVmPrivateFile, privateBit, noMemory, noSlot];

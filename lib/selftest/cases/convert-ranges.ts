@@ -140,7 +140,7 @@ const deadVm = defineCase({
   about:
     'Conversion is a matter of the memory and not of the VM: it works although KVM has killed the VM, whose own ioctls ' +
     'answer EIO (A. Tng, 25 June 2025; v13 does not look at vm_dead).',
-  requires: { ...CONVERTS, faults: true },
+  requires: { ...CONVERTS, mock: true },
   async run(t) {
     const file = await HostFile.create(t, 'SP');
     t.mock.killVm(file.vm.fd);

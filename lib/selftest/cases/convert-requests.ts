@@ -1,14 +1,9 @@
 /** Which request numbers a file answers, and with what it refuses the others. */
 
 import {
-  KVM_CHECK_EXTENSION,
-  KVM_CREATE_GUEST_MEMFD,
   KVM_GMEM_CONVERT_PRIVATE,
   KVM_GMEM_CONVERT_SHARED,
-  KVM_SET_MEMORY_ATTRIBUTES,
   KVM_SET_MEMORY_ATTRIBUTES2,
-  KVM_SET_USER_MEMORY_REGION2,
-  MFD_CLOEXEC,
   PAGE_SIZE,
   requestSize,
   type StructIoctl,
@@ -83,47 +78,6 @@ const relativesAreUnknown = defineCase<keyof typeof CONVERSIONS>({
   },
 });
 
-const vmRequests = defineCase({
-  name: 'convert-vm-requests-on-a-guest_memfd',
-  about: 'A guest_memfd answers ENOTTY to the requests of a VM or of /dev/kvm (kvm_gmem_ioctl()).',
-  requires: ANY_FILE,
-  async run(t) {
-    const gmem = await gmemFile(t);
-    const { raw } = t.host;
-    for (const request of [KVM_CREATE_GUEST_MEMFD, KVM_SET_USER_MEMORY_REGION2, KVM_SET_MEMORY_ATTRIBUTES]) {
-      const size = requestSize(request.request);
-      const what = `request 0x${request.request.toString(16)}`;
-      t.fails(await raw.tryIoctl(gmem, request.request, new Uint8Array(size)), 'ENOTTY', what);
-    }
-    t.fails(await raw.tryIoctl(gmem, KVM_CHECK_EXTENSION, 234), 'ENOTTY', 'KVM_CHECK_EXTENSION');
-  },
-});
-
-const wrongFiles = defineCase<keyof typeof CONVERSIONS>({
-  name: 'convert-on-other-files',
-  about:
-    'Conversion requests are EINVAL on /dev/kvm (kvm_arch_dev_ioctl()), ENOTTY on a VM (kvm_arch_vm_ioctl()), a memfd ' +
-    'and an eventfd (vfs_ioctl()), and EBADF on a closed fd.',
-  requires: ANY_FILE,
-  variants: Object.fromEntries(Object.keys(CONVERSIONS).map((name) => [name, name as keyof typeof CONVERSIONS])),
-  async run(t, name) {
-    const { request } = CONVERSIONS[name];
-    const bytes = wish(CONVERSIONS[name]);
-    const before = bytes.slice();
-    const { raw } = t.host;
-    t.fails(await raw.tryIoctl(t.host.fd, request, bytes), 'EINVAL', `${name} on /dev/kvm`);
-    t.fails(await raw.tryIoctl(await t.vm(), request, bytes), 'ENOTTY', `${name} on a VM`);
-    const memfd = await raw.syscalls.memfdCreate('other', MFD_CLOEXEC);
-    const eventfd = await raw.syscalls.eventfd(0, 0);
-    t.fails(await raw.tryIoctl(memfd, request, bytes), 'ENOTTY', `${name} on a memfd`);
-    t.fails(await raw.tryIoctl(eventfd, request, bytes), 'ENOTTY', `${name} on an eventfd`);
-    await raw.syscalls.close(eventfd);
-    await raw.syscalls.close(memfd);
-    t.fails(await raw.tryIoctl(memfd, request, bytes), 'EBADF', `${name} on a closed fd`);
-    t.equal(bytes, before, 'the struct');
-  },
-});
-
 const closedFile = defineCase({
   name: 'convert-on-a-closed-guest_memfd',
   about: 'Once its fd is closed a conversion is EBADF, though a mapping keeps the file (fdget()); the state stays.',
@@ -139,4 +93,4 @@ const closedFile = defineCase({
   },
 });
 
-export const cases: readonly AnyCase[] = [otherDialects, relativesAreUnknown, vmRequests, wrongFiles, closedFile];
+export const cases: readonly AnyCase[] = [otherDialects, relativesAreUnknown, closedFile];

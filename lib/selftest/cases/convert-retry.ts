@@ -89,7 +89,7 @@ const released = defineCase({
 const onlyReferences = defineCase({
   name: 'convert-retry-of-other-refusals',
   about: 'Only EAGAIN is tried again: ENOMEM and EINVAL are told at once.',
-  requires: { ...PINS, faults: true },
+  requires: { ...CONVERTS, faults: true },
   async run(t) {
     const file = await HostFile.create(t, 'SSSS');
     const options = { retry: { attempts: 5, delayMs: 0 } };

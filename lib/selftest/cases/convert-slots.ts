@@ -128,25 +128,4 @@ const foreignAddress = defineCase({
   },
 });
 
-const unmapped = defineCase({
-  name: 'convert-a-file-that-cannot-be-mapped',
-  about:
-    'Without MMAP the host sees nothing in either state and the guest reaches both through the file ' +
-    '(v13, kvm_gmem_mmap() answers ENODEV and the state is kept all the same).',
-  requires: { ...GUEST, dialect: ['attributes2'] },
-  async run(t) {
-    const vm = await t.vm();
-    const gmem = await t.gmem(vm, { size: bytes(2), initially: 'private' });
-    await vm.setMemoryRegion({ slot: 0, guestPhysAddr: GUEST_START, size: bytes(2), gmem, userspaceAddr: 0n });
-    const guest = t.guest(vm);
-    t.fails(await gmem.tryMap(), 'ENODEV', 'mapping it');
-    t.equal((await guest.write(GUEST_START, Uint8Array.of(7))).ok, true, 'guest writes private memory');
-    t.succeeds(await gmem.tryConvert({ offset: 0, size: bytes(1), to: 'shared' }), 'converting to shared');
-    t.equal(await guest.read(GUEST_START, 1), { ok: true, bytes: Uint8Array.of(7) }, 'guest reads shared memory');
-    t.fails(await gmem.tryMap(), 'ENODEV', 'mapping shared memory');
-    t.succeeds(await gmem.tryConvert({ offset: 0, size: bytes(2), to: 'private' }), 'converting to private');
-    t.equal(await guest.read(GUEST_START, 1), { ok: true, bytes: Uint8Array.of(7) }, 'guest reads private memory');
-  },
-});
-
-export const cases: readonly AnyCase[] = [across, unbound, clamped, foreignAddress, unmapped];
+export const cases: readonly AnyCase[] = [across, unbound, clamped, foreignAddress];

@@ -9,22 +9,16 @@ import {
   GUESTMEM_HUGETLB_FLAG_SHIFT,
   PAGE_SIZE,
 } from '../../abi/index.ts';
-import type { Vm, VmType } from '../../kvm/index.ts';
+import type { VmType } from '../../kvm/index.ts';
 import { create } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { createFlags } from '../facts.ts';
+import { eachVm, vmTypeVariants } from '../vm-types.ts';
 
 /** A multiple of every huge page size there may be by default, so that only the flag can be the reason. */
 const SIZE = 1n << 30n;
 const BITS = Array.from({ length: 64 }, (_, bit) => 1n << BigInt(bit));
-
-/** A VM of each type that this host has. */
-async function eachType(t: T, check: (vm: Vm, flags: bigint) => Promise<void>): Promise<void> {
-  for (const type of Object.keys(t.features.createFlags) as VmType[]) {
-    await check(await t.vm(type), createFlags(t.features, type));
-  }
-}
 
 /** Whether this kernel was built with huge pages for guest_memfd: RFC v2 patch 41. */
 const hasHugePages = ({ features }: T): boolean =>
@@ -36,14 +30,7 @@ const singleBits = defineCase<VmType>({
     'Each of the 64 flag bits alone: what the VM type supports is accepted, every other bit is EINVAL; ' +
     'INIT_PRIVATE and the huge page size need their companions (kvm_gmem_create(); RFC v2 patches 02 and 41).',
   requires: (vmType) => ({ vmType }),
-  variants: {
-    default: 'default',
-    'sw-protected': 'sw-protected',
-    sev: 'sev',
-    'sev-es': 'sev-es',
-    snp: 'snp',
-    tdx: 'tdx',
-  },
+  variants: vmTypeVariants,
   async run(t, type) {
     const vm = await t.vm(type);
     const accepted = createFlags(t.features, type);
@@ -64,7 +51,8 @@ const combined = defineCase({
   name: 'create-flags-combined',
   about: 'All supported flags go together, and one unknown bit among them makes EINVAL (kvm_gmem_create()).',
   run: (t) =>
-    eachType(t, async (vm, flags) => {
+    eachVm(t, async (vm) => {
+      const flags = createFlags(t.features, vm.type);
       const supported = t.features.dialect === 'rfc-convert' ? flags | GUEST_MEMFD_FLAG_INIT_PRIVATE : flags;
       const huge = hasHugePages(t) ? GUEST_MEMFD_FLAG_HUGETLB : 0n;
       const all = await create(t, vm, { size: PAGE_SIZE, flags: supported });
@@ -82,7 +70,7 @@ const initPrivate = defineCase({
   about: 'INIT_PRIVATE says how sharing starts: EINVAL alone, accepted with SUPPORT_SHARED (RFC v2 patch 02).',
   requires: { dialect: ['rfc-convert'] },
   run: (t) =>
-    eachType(t, async (vm) => {
+    eachVm(t, async (vm) => {
       const alone = { size: PAGE_SIZE, flags: GUEST_MEMFD_FLAG_INIT_PRIVATE };
       t.fails(await create(t, vm, alone), 'EINVAL', `INIT_PRIVATE alone on VM type ${vm.type}`);
       const both = { size: PAGE_SIZE, flags: GUEST_MEMFD_FLAG_SUPPORT_SHARED | GUEST_MEMFD_FLAG_INIT_PRIVATE };
@@ -94,7 +82,8 @@ const hugeSize = defineCase({
   name: 'create-huge-page-size-needs-hugetlb',
   about: 'A huge page size without HUGETLB is EINVAL (RFC v2 patch 41), as any unknown bit is elsewhere.',
   run: (t) =>
-    eachType(t, async (vm, flags) => {
+    eachVm(t, async (vm) => {
+      const flags = createFlags(t.features, vm.type);
       for (const log2 of [14n, 16n, 21n, 30n, 34n]) {
         const sized = (flags & GUEST_MEMFD_FLAG_SUPPORT_SHARED) | (log2 << GUESTMEM_HUGETLB_FLAG_SHIFT);
         const what = `creating with flags 0x${sized.toString(16)} on VM type ${vm.type}`;
@@ -110,7 +99,8 @@ const capability = defineCase({
     '(kvm_gmem_get_supported_flags()).',
   requires: { dialect: ['attributes2', 'vm-attributes', 'none'], capability: 'KVM_CAP_GUEST_MEMFD_FLAGS' },
   run: (t) =>
-    eachType(t, async (vm, flags) => {
+    eachVm(t, async (vm) => {
+      const flags = createFlags(t.features, vm.type);
       const listed = BigInt(await vm.checkExtension('KVM_CAP_GUEST_MEMFD_FLAGS'));
       t.equal(listed, flags, `a VM of type ${vm.type} lists`);
       const all = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;

@@ -1,12 +1,24 @@
 /** Every case, in the order in which reports show them. */
 
 import type { AnyCase } from '../case.ts';
+import { cases as binding } from './binding.ts';
+import { cases as bindingUserAddress } from './binding-user-address.ts';
+import { cases as capabilities } from './capabilities.ts';
+import { cases as conversions } from './conversions.ts';
 import { cases as create } from './create.ts';
 import { cases as fallocate } from './fallocate.ts';
 import { cases as flags } from './flags.ts';
+import { cases as guestBacking } from './guest-backing.ts';
+import { cases as guestSlots } from './guest-slots.ts';
 import { cases as hostAccess } from './host-access.ts';
+import { cases as lifetime } from './lifetime.ts';
+import { cases as memoryAttributes } from './memory-attributes.ts';
+import { cases as memoryRegion } from './memory-region.ts';
+import { cases as memoryRegionChange } from './memory-region-change.ts';
+import { cases as memoryRegionStruct } from './memory-region-struct.ts';
 import { cases as mmap } from './mmap.ts';
 import { cases as punchHole } from './punch-hole.ts';
+import { cases as requests } from './requests.ts';
 import { cases as stat } from './stat.ts';
 
 export const cases: readonly AnyCase[] = [
@@ -17,4 +29,16 @@ export const cases: readonly AnyCase[] = [
   ...hostAccess,
   ...fallocate,
   ...punchHole,
+  ...memoryRegion,
+  ...memoryRegionChange,
+  ...memoryRegionStruct,
+  ...binding,
+  ...bindingUserAddress,
+  ...lifetime,
+  ...guestSlots,
+  ...guestBacking,
+  ...requests,
+  ...capabilities,
+  ...memoryAttributes,
+  ...conversions,
 ];

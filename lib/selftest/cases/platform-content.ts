@@ -33,6 +33,21 @@ const toShared = defineCase<VmType>({
   },
 });
 
+const afterSlot = defineCase({
+  name: 'content-of-private-memory-after-its-slot-is-gone',
+  about:
+    'Deleting the slot takes private pages out of a TD, which loses them: nothing comes to light when they are made shared.',
+  requires: requires('tdx'),
+  async run(t) {
+    const s = await SlottedFile.create(t, 2, [SLOT]);
+    await s.convert(0, 1, 'private');
+    t.equal((await t.guest(s.vm).write(s.gpa(0), secret, 'private')).ok, true, 'the guest writes its private page');
+    await s.vm.deleteMemoryRegion(SLOT.slot);
+    await s.convert(0, 1, 'shared');
+    t.notEqual(await s.mapping.read(0, PAGE_SIZE), secret, 'what the host reads');
+  },
+});
+
 const toPrivate = defineCase<VmType>({
   name: 'content-of-shared-memory-made-private',
   about:
@@ -92,4 +107,4 @@ const punched = defineCase<VmType>({
   },
 });
 
-export const cases: readonly AnyCase[] = [toShared, toPrivate, untouched, punched];
+export const cases: readonly AnyCase[] = [toShared, afterSlot, toPrivate, untouched, punched];

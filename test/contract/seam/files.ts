@@ -28,6 +28,19 @@ export function files(make: MakeSyscalls, form: Form): void {
     expect(target).toEqual(Uint8Array.from({ length: 64 }, (_, i) => (i >= 40 && i < 48 ? whole[i - 24]! : 0)));
   });
 
+  test('an exact number will do for an offset', async () => {
+    const { calls, memfd } = createKit(make, form);
+    const fd = await memfd(PAGE);
+    const offset = 10 as unknown as bigint;
+    expect(await calls.pwrite(fd, bytesOf(4), offset)).toBe(4);
+    const back = new Uint8Array(4);
+    expect(await calls.pread(fd, back, offset)).toBe(4);
+    expect(back).toEqual(bytesOf(4));
+    expect(await calls.ftruncate(fd, offset)).toBe(0);
+    expect(await calls.pread(fd, back, 0n)).toBe(4);
+    await expect(calls.pread(fd, back, 0.5 as unknown as bigint)).rejects.toThrow(RangeError);
+  });
+
   test('fstat tells size, type and link count as they change', async () => {
     const { calls, memfd } = createKit(make, form);
     const fd = await memfd(3 * PAGE);

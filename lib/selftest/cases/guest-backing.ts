@@ -1,0 +1,174 @@
+/** From where a guest gets a page: the file, userspace_addr, or nowhere. */
+
+import {
+  type Dialect,
+  GUEST_MEMFD_FLAG_INIT_SHARED,
+  KVM_MEMORY_EXIT_FLAG_PRIVATE,
+  PAGE_SIZE,
+} from '../../abi/index.ts';
+import type { GuestMemfd, Vm } from '../../kvm/index.ts';
+import { anonymous } from '../bare.ts';
+import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import type { T } from '../context.ts';
+import { GuestView, memoryFault } from '../guest-view.ts';
+import { PATTERN, PatternFile } from '../pattern.ts';
+
+const P = PAGE_SIZE;
+const GPA = 0x1_0000_0000n;
+const RELEASED: readonly Dialect[] = ['attributes2', 'vm-attributes', 'none'];
+const bytes = (byte: number): Uint8Array => new Uint8Array(P).fill(byte);
+
+/** Memory of this process, with this byte all over; where the guest is to find it, or not to. */
+async function userMemory(t: T, byte: number): Promise<bigint> {
+  const address = await anonymous(t, P);
+  t.equal(await t.host.raw.syscalls.copyIn(address, bytes(byte)), P, 'writing to the memory of this process');
+  return address;
+}
+
+async function userReads(t: T, address: bigint, byte: number, what: string): Promise<void> {
+  const found = new Uint8Array(P);
+  await t.host.raw.syscalls.copyOut(address, found);
+  t.equal(found, bytes(byte), `${what}: the memory of this process`);
+}
+
+const mappable = defineCase({
+  name: 'guest-mappable-file-comes-first',
+  about:
+    'Where the file can be mapped the guest gets all its pages from it, and never from userspace_addr ' +
+    '(KVM_MEMSLOT_GMEM_ONLY, kvm_mmu_faultin_pfn()).',
+  requires: { ...PATTERN, guest: true, dialect: RELEASED },
+  async run(t) {
+    const file = await PatternFile.create(t, { pages: 1 });
+    const userspaceAddr = await userMemory(t, 0xee);
+    await file.vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, gmem: file.gmem, userspaceAddr });
+    const guest = new GuestView(t, file.vm);
+    await guest.reads(GPA, file.page(0), 'at first');
+    await guest.writes(GPA, bytes(0x21), 'then');
+    file.becomes(0x21, 0);
+    await file.isIntact('for the host');
+    await userReads(t, userspaceAddr, 0xee, 'afterwards');
+  },
+});
+
+/** Who has the page of a slot whose file cannot be mapped, on a VM without private memory. */
+const UNMAPPABLE: Readonly<Record<Dialect, Readonly<Record<'private' | 'shared', 'file' | 'user' | 'nobody'>>>> = {
+  none: { private: 'user', shared: 'user' },
+  'vm-attributes': { private: 'user', shared: 'user' },
+  'rfc-convert': { private: 'user', shared: 'user' },
+  // Every slot is gmem-only there, and a plain VM's guest can only ask for shared memory.
+  attributes2: { private: 'nobody', shared: 'file' },
+};
+
+const unmappable = defineCase<'private' | 'shared'>({
+  name: 'guest-unmappable-file',
+  about:
+    'A file that cannot be mapped backs private memory only, and shared memory comes from userspace_addr; with ' +
+    'in-place conversion all of it comes from the file, by the state of the page (v13, prepare_memory_region).',
+  requires: (state) => ({ guest: true, ...(state === 'shared' ? { ...PATTERN, dialect: RELEASED } : {}) }),
+  variants: { 'that-starts-private': 'private', 'that-starts-shared': 'shared' },
+  async run(t, state) {
+    const vm = await t.vm();
+    const gmem = await t.gmem(vm, { size: P, rawFlags: state === 'shared' ? GUEST_MEMFD_FLAG_INIT_SHARED : 0 });
+    const userspaceAddr = await userMemory(t, 0x66);
+    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, gmem, userspaceAddr });
+    const guest = new GuestView(t, vm);
+    const from = UNMAPPABLE[t.features.dialect][state];
+    if (from === 'nobody') await guest.exits(GPA, memoryFault(GPA), 'in the slot');
+    else {
+      await guest.reads(GPA, bytes(from === 'user' ? 0x66 : 0), 'in the slot');
+      await guest.writes(GPA, bytes(0x67), 'in the slot');
+      await guest.reads(GPA, bytes(0x67), 'after writing');
+    }
+    await userReads(t, userspaceAddr, from === 'user' ? 0x67 : 0x66, 'afterwards');
+  },
+});
+
+const closed = defineCase({
+  name: 'guest-unbacked-slot',
+  about:
+    'When the last descriptor and the last mapping are gone the slot is unbacked: EFAULT with a memory fault, until ' +
+    'then the guest goes on (kvm_gmem_release(), kvm_gmem_get_pfn()).',
+  requires: { ...PATTERN, guest: true },
+  async run(t) {
+    const file = await PatternFile.create(t, { pages: 1 });
+    const { vm, gmem, mapping } = file;
+    const copy = await gmem.dup();
+    t.defer(() => copy.close());
+    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, gmem });
+    const guest = new GuestView(t, vm);
+    await guest.reads(GPA, file.page(0), 'with two descriptors');
+    await gmem.close();
+    await guest.writes(GPA, bytes(0x52), 'with one descriptor');
+    await copy.close();
+    await guest.reads(GPA, bytes(0x52), 'with a mapping only');
+    await mapping.close();
+    await guest.exits(GPA, memoryFault(GPA), 'with neither');
+    const next = await PatternFile.create(t, { pages: 1, vm });
+    await guest.exits(GPA, memoryFault(GPA), 'with another file that is not bound');
+    await vm.deleteMemoryRegion(1);
+    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, gmem: next.gmem });
+    await guest.reads(GPA, next.page(0), 'with another file in the slot');
+  },
+});
+
+const TRACKED: Requires = { guest: true, vmType: 'sw-protected', dialect: ['vm-attributes'] };
+
+/** A slot with a file and memory of this process; KVM's attributes choose between the two. */
+async function dualBacked(t: T): Promise<{ vm: Vm; gmem: GuestMemfd; userspaceAddr: bigint; guest: GuestView }> {
+  const vm = await t.vm();
+  const gmem = await t.gmem(vm, { size: P });
+  const userspaceAddr = await userMemory(t, 0x10);
+  await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, gmem, userspaceAddr });
+  return { vm, gmem, userspaceAddr, guest: new GuestView(t, vm) };
+}
+
+const steered = defineCase({
+  name: 'guest-attributes-choose-the-backing',
+  about:
+    'KVM_SET_MEMORY_ATTRIBUTES switches a guest page between userspace_addr (shared, at first) and the file ' +
+    '(private); each keeps its contents (kvm_mem_is_private(), kvm_mmu_faultin_pfn_gmem()).',
+  requires: TRACKED,
+  async run(t) {
+    const { vm, gmem, userspaceAddr, guest } = await dualBacked(t);
+    const range = { address: GPA, size: P };
+    await guest.reads(GPA, bytes(0x10), 'shared');
+    await vm.setMemoryAttributes({ ...range, to: 'private' });
+    await guest.reads(GPA, bytes(0), 'private');
+    await guest.writes(GPA, bytes(0x20), 'private');
+    await userReads(t, userspaceAddr, 0x10, 'while the guest page is private');
+    await vm.setMemoryAttributes({ ...range, to: 'private' });
+    await guest.reads(GPA, bytes(0x20), 'made private again');
+    await vm.setMemoryAttributes({ ...range, to: 'shared' });
+    await guest.reads(GPA, bytes(0x10), 'shared again');
+    await guest.writes(GPA, bytes(0x11), 'shared again');
+    await userReads(t, userspaceAddr, 0x11, 'while the guest page is shared');
+    await vm.setMemoryAttributes({ ...range, to: 'private' });
+    await guest.reads(GPA, bytes(0x20), 'private once more');
+    await gmem.punchHole({ offset: 0, size: P });
+    await guest.reads(GPA, bytes(0), 'private, after a hole');
+  },
+});
+
+const withoutFile = defineCase({
+  name: 'guest-private-without-a-file',
+  about:
+    'A private page without a guest_memfd behind it, in a plain slot or in none, is EFAULT with a memory fault that ' +
+    'says private (private_mem_kvm_exits_test).',
+  requires: { ...TRACKED, dialect: ['vm-attributes', 'rfc-convert'] },
+  async run(t) {
+    const vm = await t.vm();
+    const behind = GPA + BigInt(P);
+    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, userspaceAddr: await userMemory(t, 0x10) });
+    const guest = new GuestView(t, vm);
+    await guest.reads(GPA, bytes(0x10), 'at first');
+    await vm.setMemoryAttributes({ address: GPA, size: 2 * P, to: 'private' });
+    const flags = KVM_MEMORY_EXIT_FLAG_PRIVATE;
+    await guest.exits(GPA, memoryFault(GPA, flags), 'private, in a plain slot');
+    await guest.exits(behind, memoryFault(behind, flags), 'private, in no slot');
+    await vm.setMemoryAttributes({ address: GPA, size: P, to: 'shared' });
+    await guest.reads(GPA, bytes(0x10), 'shared again');
+    await guest.exits(behind, memoryFault(behind, flags), 'the page that was left private');
+  },
+});
+
+export const cases: readonly AnyCase[] = [mappable, unmappable, closed, steered, withoutFile];

@@ -1,0 +1,136 @@
+/**
+ * The fixture of cases that run in place and with a second backing alike: guest memory in slots, and what host and
+ * guest find in it. In place, host and guest share the guest_memfd's own pages. With attributes of the VM, the host has
+ * ordinary memory, which the guest sees where it is shared; the guest_memfd is for private memory alone.
+ */
+
+import { errno, MAP_ANONYMOUS, MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../abi/index.ts';
+import type { GuestMemfd, Vm } from '../kvm/index.ts';
+import type { T } from './context.ts';
+import type { State } from './conversion.ts';
+
+/** As private_mem_conversions_test has it: a huge page and a page more. */
+export const DATA_SIZE = 0x20_1000;
+export const GUEST_START = 0x1_0000_0000n;
+
+export class GuestMemory {
+  readonly vm: Vm;
+  readonly gmem: GuestMemfd;
+  /** Where the host has its view of the memory. */
+  readonly address: bigint;
+  readonly #t: T;
+
+  private constructor(t: T, vm: Vm, gmem: GuestMemfd, address: bigint) {
+    this.#t = t;
+    this.vm = vm;
+    this.gmem = gmem;
+    this.address = address;
+  }
+
+  /** All of it shared, in this many slots side by side. */
+  static async create(t: T, slots: number, backing = defaultBacking(t)): Promise<GuestMemory> {
+    const vm = await t.vm();
+    const inPlace = backing === 'in-place';
+    const gmem = await t.gmem(vm, inPlace ? { size: DATA_SIZE, mmap: true, initially: 'shared' } : { size: DATA_SIZE });
+    const address = inPlace ? await mapFile(t, gmem) : await anonymous(t);
+    const memory = new GuestMemory(t, vm, gmem, address);
+    await memory.bind(slots);
+    return memory;
+  }
+
+  /** Shows the memory to the guest, in this many slots side by side. */
+  async bind(slots = 1): Promise<void> {
+    const pages = DATA_SIZE / PAGE_SIZE;
+    for (let slot = 0; slot < slots; slot += 1) {
+      const first = Math.floor((slot * pages) / slots) * PAGE_SIZE;
+      const end = Math.floor(((slot + 1) * pages) / slots) * PAGE_SIZE;
+      await this.vm.setMemoryRegion({
+        slot,
+        guestPhysAddr: GUEST_START + BigInt(first),
+        size: end - first,
+        gmem: this.gmem,
+        gmemOffset: first,
+        userspaceAddr: this.address + BigInt(first),
+      });
+    }
+  }
+
+  async convert(offset: number, size: number, to: State): Promise<void> {
+    const outcome = await this.gmem.tryConvert({ offset, size, to }, { retry: { attempts: 100, delayMs: 1 } });
+    this.#t.succeeds(outcome, `converting ${place(offset, size)} to ${to}`);
+  }
+
+  async punch(offset: number, size: number): Promise<void> {
+    this.#t.succeeds(await this.gmem.tryPunchHole({ offset, size }), `punching ${place(offset, size)}`);
+  }
+
+  async guestWrites(offset: number, size: number, byte: number): Promise<void> {
+    const bytes = new Uint8Array(size).fill(byte);
+    const outcome = await this.#t.guest(this.vm).write(GUEST_START + BigInt(offset), bytes);
+    this.#t.equal(outcome, { ok: true }, `the guest writes ${place(offset, size)}`);
+  }
+
+  /** An empty range holds anything. */
+  async guestFinds(offset: number, size: number, byte: number): Promise<void> {
+    if (size === 0) return;
+    const read = await this.#t.guest(this.vm).read(GUEST_START + BigInt(offset), size);
+    this.#t.ok(read.ok, `the guest reads ${place(offset, size)}`);
+    if (read.ok) this.#holds(read.bytes, byte, `what the guest finds in ${place(offset, size)}`);
+  }
+
+  async hostWrites(offset: number, size: number, byte: number): Promise<void> {
+    const copied = await this.#copyIn(offset, new Uint8Array(size).fill(byte));
+    this.#t.equal(copied, size, `bytes the host writes to ${place(offset, size)}`);
+  }
+
+  /** An empty range holds anything. */
+  async hostFinds(offset: number, size: number, byte: number): Promise<void> {
+    if (size === 0) return;
+    const bytes = new Uint8Array(size);
+    const copied = await this.#copyOut(offset, bytes);
+    this.#t.equal(copied, size, `bytes the host reads from ${place(offset, size)}`);
+    this.#holds(bytes, byte, `what the host finds in ${place(offset, size)}`);
+  }
+
+  /** In place every page is refused; with memory of its own the host finds what was there when it was shared. */
+  async hostFindsPrivate(offset: number, size: number, before: number): Promise<void> {
+    if (this.#t.features.dialect === 'vm-attributes') return this.hostFinds(offset, size, before);
+    let refused = 0;
+    for (let at = offset; at < offset + size; at += PAGE_SIZE) {
+      const read = await this.#copyOut(at, new Uint8Array(1));
+      const written = await this.#copyIn(at, Uint8Array.of(0xee));
+      if (read === -errno.EFAULT && written === -errno.EFAULT) refused += 1;
+    }
+    this.#t.equal(refused, size / PAGE_SIZE, `pages of ${place(offset, size)} that the host is refused`);
+  }
+
+  #copyIn(offset: number, bytes: Uint8Array): Promise<number> {
+    return this.#t.host.raw.syscalls.copyIn(this.address + BigInt(offset), bytes);
+  }
+
+  #copyOut(offset: number, bytes: Uint8Array): Promise<number> {
+    return this.#t.host.raw.syscalls.copyOut(this.address + BigInt(offset), bytes);
+  }
+
+  #holds(bytes: Uint8Array, byte: number, what: string): void {
+    this.#t.equal(bytes, new Uint8Array(bytes.length).fill(byte), what);
+  }
+}
+
+const defaultBacking = (t: T): 'in-place' | 'dual' => (t.features.dialect === 'vm-attributes' ? 'dual' : 'in-place');
+
+const place = (offset: number, size: number): string => `0x${offset.toString(16)}+0x${size.toString(16)}`;
+
+async function mapFile(t: T, gmem: GuestMemfd): Promise<bigint> {
+  const mapping = await gmem.map();
+  t.defer(() => mapping.close());
+  return mapping.address;
+}
+
+async function anonymous(t: T): Promise<bigint> {
+  const { syscalls } = t.host.raw;
+  const address = await syscalls.mmap(DATA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0n);
+  t.ok(address > 0n, 'the host has memory of its own');
+  t.defer(() => syscalls.munmap(address, DATA_SIZE));
+  return address;
+}
