@@ -1,4 +1,7 @@
-/** guest-memfd: a Linux kernel's confidential-memory interfaces. The ioctls and structs are in `guest-memfd/abi`. */
+/** guest-memfd: a Linux kernel's confidential-memory interfaces. */
+
+// Ioctls, structs and constants under the kernel's own names; also alone, as `guest-memfd/abi`.
+export * from './abi/index.ts';
 
 export type {
   ConvertOptions,

@@ -1,12 +1,14 @@
 /** `gmem`: finds the command and runs it. */
 
 import { readFileSync } from 'node:fs';
+import { cases } from '../selftest/cases/index.ts';
+import { DEFAULT_PROGRAM } from '../selftest/index.ts';
 import { doctor } from './doctor-command.ts';
 import type { Command, ExitCode, Io } from './io.ts';
-import { UsageError } from './options.ts';
-import { selftest } from './selftest-command.ts';
+import { isHelp, print, runCommand } from './run-command.ts';
+import { selftestCommand } from './selftest-command.ts';
 
-const commands: Readonly<Record<string, Command>> = { selftest, doctor };
+const commands: Readonly<Record<string, Command>> = { selftest: selftestCommand(cases, DEFAULT_PROGRAM), doctor };
 
 const HELP = `gmem: Linux's confidential-memory interfaces, on a real kernel or on a mock of one
 
@@ -25,8 +27,6 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-const isHelp = (word: string | undefined): boolean => word === '--help' || word === '-h';
-
 export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   const [name, ...rest] = argv;
   if (name === '--version') return print(io, version());
@@ -38,17 +38,5 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
     );
     return 2;
   }
-  if (rest.some(isHelp)) return print(io, command.help);
-  try {
-    return await command.run(rest, io);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    io.error(`gmem ${name}: ${error.message}\nsee gmem ${name} --help\n`);
-    return 2;
-  }
-}
-
-function print(io: Io, text: string): ExitCode {
-  io.out(`${text}\n`);
-  return 0;
+  return await runCommand(command, rest, io, `gmem ${name}`);
 }

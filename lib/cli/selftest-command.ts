@@ -1,10 +1,10 @@
-/** `gmem selftest`: the cases on every backend that can run here, as KTAP or as JSON lines. */
+/** Test cases on every backend that can run here, as KTAP or as JSON lines: `gmem selftest`, and scripts of one's own. */
 
 import { dialectNames } from '../host/index.ts';
 import { type Host, openHost } from '../kvm/index.ts';
 import { platformNames, profileNames } from '../mock/index.ts';
-import { cases } from '../selftest/cases/index.ts';
 import {
+  type AnyCase,
   backendNames,
   DEFAULT_TIMEOUT,
   type Filter,
@@ -42,9 +42,9 @@ const options = {
   help: { short: 'h', help: 'print this' },
 } as const;
 
-const help = `gmem selftest: runs the test cases and prints KTAP
+const helpFor = (program: string) => `${program}: runs the test cases and prints KTAP
 
-usage: gmem selftest [OPTION...]
+usage: ${program} [OPTION...]
 
 ${optionsHelp(options)}
 
@@ -55,39 +55,44 @@ both of its backends, and the mock as every kernel it knows. A backend that does
 exit code: 0 all passed, 1 something failed, 2 wrong usage, 4 nothing could run
 environment: KSFT_TAP_LEVEL leaves out the version line (kselftest's runner sets it); GMEM_DIALECT is as --dialect`;
 
-export const selftest: Command = {
-  summary: 'run the test cases on the real kernel and on mocked ones; KTAP on stdout',
-  help,
-  async run(argv, io): Promise<ExitCode> {
-    const given = parseOptions(argv, options);
-    const filter = filterFrom(given);
-    const timeout = timeoutFrom(given.timeout);
-    const specs = planGroups(wishesFrom(given));
-    const entries = select(cases, filter);
-    if (entries.length === 0) throw new UsageError('no case is left to run by these patterns');
-    if (given.list) return listCases(entries, io, given.json ?? false);
-    const write = (line: string): void => io.out(line);
-    const reporter = given.json ? new JsonReporter(write) : new KtapReporter(write, !io.env['KSFT_TAP_LEVEL']);
-    return runSuite(specs, entries, reporter, {
-      open: (spec) => openFor(spec, io),
-      timeout,
-      signal: io.signal,
-      bail: given.bail ?? false,
-    });
-  },
-};
+/** The command that runs these cases, under the name it is called by. */
+export function selftestCommand(cases: readonly AnyCase[], program: string): Command {
+  return {
+    summary: 'run the test cases on the real kernel and on mocked ones; KTAP on stdout',
+    help: helpFor(program),
+    async run(argv, io): Promise<ExitCode> {
+      const given = parseOptions(argv, options);
+      const filter = filterFrom(given, cases, program);
+      const timeout = timeoutFrom(given.timeout);
+      const specs = planGroups(wishesFrom(given));
+      const entries = select(cases, filter);
+      if (entries.length === 0) throw new UsageError('no case is left to run by these patterns');
+      if (given.list) return listCases(entries, io, given.json ?? false);
+      const write = (line: string): void => io.out(line);
+      const reporter = given.json
+        ? new JsonReporter(write, program)
+        : new KtapReporter(write, !io.env['KSFT_TAP_LEVEL'], program);
+      return runSuite(specs, entries, reporter, {
+        open: (spec) => openFor(spec, io, program),
+        timeout,
+        signal: io.signal,
+        bail: given.bail ?? false,
+      });
+    },
+  };
+}
 
 /** A backend that was asked for and cannot work is worth a word where people look. */
-async function openFor(spec: GroupSpec, io: Io): Promise<Host> {
+async function openFor(spec: GroupSpec, io: Io, program: string): Promise<Host> {
   try {
     return await openHost(hostOptions(spec));
   } catch (error) {
-    if (spec.required) io.error(`gmem selftest: ${(error as Error).message}\n`);
+    if (spec.required) io.error(`${program}: ${(error as Error).message}\n`);
     throw error;
   }
 }
 
-function filterFrom(given: Given<typeof options>): Filter {
+function filterFrom(given: Given<typeof options>, cases: readonly AnyCase[], program: string): Filter {
   const filter: Filter = {
     ...(given.test && { names: given.test }),
     ...(given['not-test'] && { notNames: given['not-test'] }),
@@ -96,7 +101,7 @@ function filterFrom(given: Given<typeof options>): Filter {
   };
   const [misspelt] = unmatched(cases, filter);
   if (misspelt !== undefined)
-    throw new UsageError(`no case or variant matches '${misspelt}'; gmem selftest -l lists them`);
+    throw new UsageError(`no case or variant matches '${misspelt}'; ${program} -l lists them`);
   return filter;
 }
 

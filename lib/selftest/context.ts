@@ -1,6 +1,6 @@
 /** What a case is given: the host, the checks, and things that are undone by themselves when the case ends. */
 
-import type { CreateGuestMemfdOptions, GuestMemfd, Host, Vm, VmType } from '../kvm/index.ts';
+import type { CreateGuestMemfdOptions, GuestMemfd, Host, MapOptions, Mapping, Vm, VmType } from '../kvm/index.ts';
 import type { ForkedProcess, MockControls, Pin } from '../mock/index.ts';
 import type { Requires } from './case.ts';
 import { Checks } from './checks.ts';
@@ -64,6 +64,13 @@ export class T extends Checks {
     const gmem = await vm.createGuestMemfd(options);
     this.defer(() => gmem.close());
     return gmem;
+  }
+
+  /** A mapping of the guest_memfd, gone at the end. */
+  async map(gmem: GuestMemfd, options: MapOptions = {}): Promise<Mapping> {
+    const mapping = await gmem.map(options);
+    this.defer(() => mapping.close());
+    return mapping;
   }
 
   /** The VM's guest. Needs `requires.guest`. */

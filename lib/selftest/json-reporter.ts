@@ -10,13 +10,15 @@
 import type { Totals } from '../ktap/index.ts';
 import { type GroupSpec, specName } from './groups.ts';
 import type { CaseResult } from './outcome.ts';
-import { type GroupInfo, type Reporter, rerunCommand } from './reporter.ts';
+import { DEFAULT_PROGRAM, type GroupInfo, type Reporter, rerunCommand } from './reporter.ts';
 
 export class JsonReporter implements Reporter {
   readonly #write: (line: string) => void;
+  readonly #program: string;
   #group: GroupInfo | undefined;
 
-  constructor(write: (line: string) => void) {
+  constructor(write: (line: string) => void, program: string = DEFAULT_PROGRAM) {
+    this.#program = program;
     this.#write = write;
   }
 
@@ -40,7 +42,7 @@ export class JsonReporter implements Reporter {
 
   result(result: CaseResult): void {
     const group = this.#group!;
-    this.#line({ type: 'case', group: group.name, ...result, again: rerunCommand(group, result) });
+    this.#line({ type: 'case', group: group.name, ...result, again: rerunCommand(this.#program, group, result) });
   }
 
   groupEnd(): void {}

@@ -3,14 +3,16 @@
 import { KtapWriter } from '../ktap/index.ts';
 import { type GroupSpec, specName } from './groups.ts';
 import type { CaseResult, Problem } from './outcome.ts';
-import { type GroupInfo, type Reporter, rerunCommand, titleOf } from './reporter.ts';
+import { DEFAULT_PROGRAM, type GroupInfo, type Reporter, rerunCommand, titleOf } from './reporter.ts';
 
 export class KtapReporter implements Reporter {
   readonly #ktap: KtapWriter;
+  readonly #program: string;
   #open: { readonly group: GroupInfo; readonly ktap: KtapWriter } | undefined;
 
   /** `header` as in KtapOptions: false under a runner that has written it. */
-  constructor(write: (line: string) => void, header: boolean) {
+  constructor(write: (line: string) => void, header: boolean, program: string = DEFAULT_PROGRAM) {
+    this.#program = program;
     this.#ktap = new KtapWriter(write, { header });
   }
 
@@ -40,7 +42,7 @@ export class KtapReporter implements Reporter {
     for (const problem of result.problems) ktap.diagnostic(problemText(problem));
     if (result.outcome === 'fail' || result.outcome === 'timeout') {
       ktap.diagnostic(`what it tests: ${result.about}`);
-      ktap.diagnostic(`to run it alone: ${rerunCommand(group, result)}`);
+      ktap.diagnostic(`to run it alone: ${rerunCommand(this.#program, group, result)}`);
     }
     ktap.result(titleOf(result), result.outcome, result.reason);
   }

@@ -36,7 +36,10 @@ export interface Reporter {
 
 export const titleOf = ({ name, variant }: CaseResult): string => (variant === undefined ? name : `${name}.${variant}`);
 
+/** What the cases are run by, unless a script of one's own runs them. */
+export const DEFAULT_PROGRAM = 'gmem selftest';
+
 /** The command that runs one case again. */
-export function rerunCommand({ spec }: GroupInfo, { name, variant }: CaseResult): string {
-  return `gmem selftest ${groupArguments(spec)} -t ${name}${variant === undefined ? '' : ` -v ${variant}`}`;
+export function rerunCommand(program: string, { spec }: GroupInfo, { name, variant }: CaseResult): string {
+  return `${program} ${groupArguments(spec)} -t ${name}${variant === undefined ? '' : ` -v ${variant}`}`;
 }

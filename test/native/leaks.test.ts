@@ -1,6 +1,6 @@
 /** A call leaves nothing behind: no fd, no mapping, no memory. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../../lib/abi/linux.ts';
 import { openBackend } from '../../lib/syscalls/open.ts';
 import type { Syscalls } from '../../lib/syscalls/seam.ts';
 import { missing } from './addon.ts';
+import { openFiles } from './open-files.ts';
 
 const NO_SUCH_FD = 1_000_000;
 const PAGE = 4096;
@@ -125,7 +126,7 @@ async function leavesNothing(
   syscalls.closeSync(file);
   syscalls.dispose();
 
-  expect(after.fds).toBe(before.fds);
+  expect(after.files).toEqual(before.files);
   expect(after.memfdMappings).toBe(before.memfdMappings);
   expect(after.external - before.external, 'external memory').toBeLessThan(MAY_GROW);
   expect(after.heap - before.heap, 'heap').toBeLessThan(MAY_GROW);
@@ -137,7 +138,7 @@ function holdings() {
   const { external, rss, heapUsed } = process.memoryUsage();
   const maps = readFileSync('/proc/self/maps', 'utf8');
   return {
-    fds: readdirSync('/proc/self/fd').length,
+    files: openFiles(),
     memfdMappings: maps.split('memfd:leaks').length - 1,
     external,
     heap: heapUsed,

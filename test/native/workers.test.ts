@@ -1,10 +1,11 @@
 /** The addon in worker threads: several at once, and ended at any moment. */
 
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { addonPath, missing } from './addon.ts';
+import { openFiles } from './open-files.ts';
 import { type Held, type WorkerData, workerSource } from './worker-program.ts';
 
 const start = (job: WorkerData['job'], name = 'worker-test') =>
@@ -50,15 +51,3 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'workers' : `work
     expect(readFileSync('/proc/self/maps', 'utf8')).not.toContain(name);
   });
 });
-
-/** What the process has open, by name, in order of name: numbers are given out again. */
-function openFiles(): string[] {
-  const targets = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      return 'the listing itself';
-    }
-  });
-  return targets.filter((target) => target !== 'the listing itself').sort();
-}

@@ -1,13 +1,16 @@
 /** Which backends there are, and what a reader is told where one is missing. */
 
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { errno } from '../../lib/abi/errno.ts';
+import { MAP_SHARED, PROT_READ } from '../../lib/abi/linux.ts';
 import { addonUnavailable } from '../../lib/syscalls/missing-addon.ts';
 import { openBackend, probeBackends } from '../../lib/syscalls/open.ts';
 import { BackendUnavailableError } from '../../lib/syscalls/unavailable.ts';
+import { missingFor } from '../contract/missing.ts';
+import { openFiles } from '../native/open-files.ts';
 
 describe('a backend that is not available', () => {
   let directory: string;
@@ -121,15 +124,19 @@ describe('ffi', () => {
   });
 });
 
-test('a probe leaves nothing open', () => {
-  const count = () =>
-    Number(
-      execFileSync('ls', ['-1', `/proc/${process.pid}/fd`])
-        .toString()
-        .split('\n').length,
-    );
-  probeBackends();
-  const before = count();
-  probeBackends();
-  expect(count()).toBe(before);
+describe.each(['native', 'ffi'] as const)('%s', (backend) => {
+  test.skipIf(missingFor(backend) !== undefined)('leaves nothing open: not a probe, not after dispose', () => {
+    const before = openFiles();
+    probeBackends();
+    expect(openFiles()).toEqual(before);
+    const syscalls = openBackend(backend);
+    const file = syscalls.memfdCreateSync('open', 0);
+    const address = syscalls.mmapSync(4096, PROT_READ, MAP_SHARED, file, 0n);
+    expect(syscalls.copyOutSync(address, new Uint8Array(1))).toBe(-errno.EFAULT);
+    syscalls.munmapSync(address, 4096);
+    syscalls.closeSync(file);
+    expect(openFiles()).toHaveLength(before.length + 1);
+    syscalls.dispose();
+    expect(openFiles()).toEqual(before);
+  });
 });

@@ -56,6 +56,7 @@ const unreadable = defineCase<{ readonly prot: number; readonly at: number; read
 interface ReadOnly {
   readonly offset?: number;
   readonly size?: number;
+  readonly error_offset?: bigint;
   /** 'done' is a conversion that takes place. */
   readonly answer: Readonly<Record<'rfc-convert' | 'attributes2', ErrnoName | 'done'>>;
 }
@@ -68,13 +69,14 @@ const readOnly = defineCase<ReadOnly>({
   requires: CONVERTS,
   variants: {
     success: { answer: { 'rfc-convert': 'done', attributes2: 'done' } },
+    'error-offset-set': { error_offset: 4096n, answer: { 'rfc-convert': 'EFAULT', attributes2: 'done' } },
     'size-0': { size: 0, answer: { 'rfc-convert': 'done', attributes2: 'EINVAL' } },
     misaligned: { offset: 1, answer: { 'rfc-convert': 'EFAULT', attributes2: 'EINVAL' } },
     'past-end-of-file': { offset: 8 * PAGE_SIZE, answer: { 'rfc-convert': 'EFAULT', attributes2: 'EINVAL' } },
   },
-  async run(t, { offset = 0, size = PAGE_SIZE, answer }) {
+  async run(t, { offset = 0, size = PAGE_SIZE, error_offset = 0n, answer }) {
     const file = await HostFile.create(t, 'SS');
-    const { request, bytes } = new RawConversion(t, { offset, size, to: 'private' });
+    const { request, bytes } = new RawConversion(t, { offset, size, to: 'private' }, { error_offset });
     const address = await structInMemory(t, bytes, PROT_READ);
     const wanted = byDialect(t, answer);
     const attempt = await t.host.raw.tryIoctl(file.gmem, request, { address });
