@@ -5,7 +5,6 @@
 
 import type { FailedCall } from './errors.ts';
 import { ClosedError, KernelError } from './errors.ts';
-import { leakImpossible } from './leaks.ts';
 
 type State = 'open' | 'closing' | 'closed';
 
@@ -80,7 +79,6 @@ export class Handle {
     } finally {
       // close(2) frees the number whatever it answers: a second try could close somebody else's file.
       this.#state = 'closed';
-      leakImpossible(this);
     }
   }
 }

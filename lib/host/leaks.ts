@@ -26,11 +26,7 @@ const registry = new FinalizationRegistry<Record>(({ owned, created }) => {
 
 /** `owned` must not refer to `owner`, or it would never be collected. */
 export function watchForLeak(owner: object, owned: Owned): void {
-  registry.register(owner, { owned, created: creationStack() }, owned);
-}
-
-export function leakImpossible(owned: Owned): void {
-  registry.unregister(owned);
+  registry.register(owner, { owned, created: creationStack() });
 }
 
 /** This package's own files; with the frames of Node's internals they would fill the trace. */

@@ -31,7 +31,7 @@ export interface JournalEntry extends PageRange {
 }
 
 /** How many entries are kept: a long benchmark must not fill the heap. The oldest go first. */
-const LIMIT = 100_000;
+const LIMIT = 10_000;
 
 export class Journal {
   #entries: JournalEntry[] = [];

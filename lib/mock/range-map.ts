@@ -59,7 +59,15 @@ export class RangeMap<V> {
 
   /** Whether every page of [start, end) has this value. */
   isAll(start: number, end: number, value: V): boolean {
-    for (const run of this.within(start, end)) if (run.value !== value) return false;
+    if (start >= end) return true;
+    let at = this.#chunkOf(start);
+    let i = lastAtMost(this.#chunks[at]!.starts, start);
+    for (let chunk: Chunk<V> | undefined = this.#chunks[at]; chunk; chunk = this.#chunks[++at], i = 0) {
+      for (; i < chunk.starts.length; i++) {
+        if (chunk.starts[i]! >= end) return true;
+        if (chunk.values[i] !== value) return false;
+      }
+    }
     return true;
   }
 

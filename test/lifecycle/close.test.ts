@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { KVM_CREATE_VM, KVM_SET_USER_MEMORY_REGION2 } from '../../lib/abi/index.ts';
-import type { Vm } from '../../lib/kvm/index.ts';
-import { openHost } from '../../lib/kvm/index.ts';
+import { KVM_CREATE_VM, KVM_SET_USER_MEMORY_REGION2, O_RDWR } from '../../lib/abi/index.ts';
+import { probeBackend } from '../../lib/host/index.ts';
+import { Host, openHost, type Vm } from '../../lib/kvm/index.ts';
+import { createMock } from '../../lib/mock/index.ts';
 import { kernels, openWatched, titleOf } from '../host/support/hosts.ts';
 import { makeObjects, PAGE, SIZE } from '../host/support/objects.ts';
-import type { Answers } from '../host/support/seam.ts';
+import { type Answers, watch } from '../host/support/seam.ts';
 
 /** A gate that a call waits at. */
 function gate() {
@@ -90,6 +91,23 @@ describe('host.close()', () => {
     // It is closed all the same.
     await host.close();
     await gmem.close();
+  });
+
+  test('gives back what the backend holds, once everything is closed', async () => {
+    const { syscalls, controls } = createMock();
+    const open: number[] = [];
+    const seam = watch({ ...syscalls, dispose: () => open.push(controls.openFds) });
+    const opened = {
+      syscalls: seam.syscalls,
+      system: await syscalls.open('/dev/kvm', O_RDWR),
+      reason: '',
+      release: '',
+    };
+    const host = new Host(await probeBackend(opened, undefined));
+    await host.createVm();
+    await host.close();
+    await host.close();
+    expect(open).toEqual([0]);
   });
 
   test('reports a single failure as it is', async () => {

@@ -28,6 +28,19 @@ test('answers as a list with one entry a page does', () => {
   );
 });
 
+test('knows whether a range is all of one value', () => {
+  const span = fc.tuple(fc.nat(PAGES - 1), fc.nat(PAGES - 1));
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 20 }), span, fc.constantFrom('a', 'b', 'c'), (changes, [a, b], value) => {
+      const [start, end] = [Math.min(a, b), Math.max(a, b)];
+      const all = model(changes)
+        .slice(start, end)
+        .every((one) => one === value);
+      expect(build(changes).isAll(start, end, value)).toBe(all);
+    }),
+  );
+});
+
 test('neighbouring runs differ, follow each other and are counted', () => {
   fc.assert(
     fc.property(fc.array(change, { maxLength: 60 }), (changes) => {

@@ -84,10 +84,12 @@ export class GuestMemfdFile extends MockFile implements Client {
 
   /** Slots that the range reaches, with their part of it in guest pages. One mmu_lock section covers them all. */
   #reached(range: PageRange): { slot: Memslot; gfns: PageRange }[] {
-    return [...this.#bindings].flatMap((slot) => {
+    const reached: { slot: Memslot; gfns: PageRange }[] = [];
+    for (const slot of this.#bindings) {
       const gfns = fileRangeToGfns(slot, range);
-      return gfns ? [{ slot, gfns }] : [];
-    });
+      if (gfns) reached.push({ slot, gfns });
+    }
+    return reached;
   }
 
   invalidateBegin(range: PageRange): void {
