@@ -50,7 +50,6 @@ export async function persist<T>(
     signal?.throwIfAborted();
     const outcome = await once();
     if (!isTransient(outcome) || attempt >= attempts) return { outcome, attempts: attempt };
-    signal?.throwIfAborted();
     await pause(delayMs, signal);
   }
 }

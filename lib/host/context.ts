@@ -40,10 +40,10 @@ export class Context {
     }
   }
 
-  /** The handle of an fd that this host owns. */
+  /** The handle of an fd that this host owns. One just closed does not count: its number may be another file's by now. */
   find(fd: number): OwnedFd | undefined {
     for (const handle of this.#open) {
-      if (handle instanceof OwnedFd && handle.number === fd) return handle;
+      if (handle instanceof OwnedFd && handle.number === fd && !handle.isClosed) return handle;
     }
     return undefined;
   }

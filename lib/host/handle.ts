@@ -26,6 +26,11 @@ export class Handle {
     return this.#state === 'open';
   }
 
+  /** Whether it is gone, and not only refused. */
+  get isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
   /** @throws ClosedError */
   checkOpen(): void {
     if (this.#state !== 'open') throw new ClosedError(this.title);

@@ -29,9 +29,13 @@ export function watchForLeak(owner: object, owned: Owned): void {
   registry.register(owner, { owned, created: creationStack() });
 }
 
-/** This package's own files; with the frames of Node's internals they would fill the trace. */
-const LIBRARY = fileURLToPath(new URL('..', import.meta.url));
+/** The typed API's own files; with the frames of Node's internals they would fill the trace. */
+const OWN = ['.', '../kvm/', '../guest-memfd/'].map((folder) => new URL(folder, import.meta.url));
+const OWN_PATHS = OWN.flatMap((url) => [url.href, fileURLToPath(url)]);
 const FRAMES = 30;
+
+const isOwn = (frame: string): boolean =>
+  frame.includes('(node:internal') || OWN_PATHS.some((path) => frame.includes(path));
 
 /** As text at once: an Error whose stack nobody has read yet keeps the objects of its frames alive, the owner among them. */
 function creationStack(): string {
@@ -39,5 +43,5 @@ function creationStack(): string {
   Error.stackTraceLimit = FRAMES;
   const frames = (new Error().stack ?? '').split('\n').slice(1);
   Error.stackTraceLimit = limit;
-  return frames.filter((frame) => !frame.includes(LIBRARY) && !frame.includes('(node:internal')).join('\n');
+  return frames.filter((frame) => !isOwn(frame)).join('\n');
 }

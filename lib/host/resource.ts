@@ -49,6 +49,7 @@ export abstract class FdResource extends Resource<OwnedFd> {
     this.handle.checkOpen();
     return this.handle.number;
   }
+
   /** Runs what makes a new object from the file: neither it nor the host closes meanwhile. @internal */
   protected create<T>(work: (fd: number) => Promise<T>): Promise<T> {
     return this.handle.use(() => this.context.handle.use(() => work(this.handle.number)));

@@ -39,6 +39,12 @@ export function boundTwice({ release }: Features): readonly ErrnoName[] {
 /** Whether userspace_addr must be 0 or map the very range that is bound (RFC v2; kvm_gmem_bind()). */
 export const checksUserspaceAddr = ({ dialect }: Features): boolean => dialect === 'rfc-convert';
 
+/** The module's parameter gmem_in_place_conversion, which exists only with CONFIG_KVM_VM_MEMORY_ATTRIBUTES=y. */
+const hasInPlaceParameter = (mock: Host['mock']): boolean =>
+  mock
+    ? mock.profile.summary.includes('gmem_in_place_conversion')
+    : existsSync('/sys/module/kvm/parameters/gmem_in_place_conversion');
+
 /**
  * What KVM_SET_MEMORY_ATTRIBUTES does with the private attribute: keeps it for the VM, refuses it (conversion is in
  * place, and VM attributes are still compiled in), or does not exist.
@@ -48,9 +54,7 @@ export function vmAttributes({ features, mock }: Host): 'tracked' | 'refused' | 
     case 'none':
       return 'absent';
     case 'attributes2':
-      if (mock) return mock.profile.vmAttributes;
-      // The parameter exists only with CONFIG_KVM_VM_MEMORY_ATTRIBUTES=y.
-      return existsSync('/sys/module/kvm/parameters/gmem_in_place_conversion') ? 'refused' : 'absent';
+      return hasInPlaceParameter(mock) ? 'refused' : 'absent';
     default:
       return 'tracked';
   }

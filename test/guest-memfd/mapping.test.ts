@@ -150,6 +150,9 @@ test('fill() copies large ranges in pieces, and counts what all of them did', as
     .filter(({ name }) => name === 'copyIn')
     .map(({ args }) => (args[1] as Uint8Array).length);
   expect(lengths).toEqual([1 << 20, 1 << 20, 1 << 20]);
+  await map.fill(7, (1 << 20) + 1, 3);
+  const around = await Promise.all([6, 7, (1 << 20) + 7, (1 << 20) + 8].map((at) => map.read(at, 1)));
+  expect(around.map(([byte]) => byte)).toEqual([1, 3, 3, 1]);
   await gmem.convert({ offset: 2 << 20, size: PAGE, to: 'private' });
   expect(await map.tryFill(10, size - 10, 2)).toMatchObject({ ok: false, error: { completed: (2 << 20) - 10 } });
 });

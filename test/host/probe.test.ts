@@ -121,6 +121,7 @@ describe('a kernel', () => {
     const system = await syscalls.open('/dev/kvm', O_RDWR);
     const opened = { syscalls: seam.syscalls, system, reason: '', release: '', mock: controls };
     await expect(probeBackend(opened, undefined)).rejects.toMatchObject({ code: 'EPERM' });
+    expect(seam.calls.at(-1)).toEqual({ name: 'close', args: [system] });
     expect(controls.openFds).toBe(0);
   });
 });

@@ -214,28 +214,43 @@ describe('closing during a call', () => {
     expect(closings(calls)).toHaveLength(3);
   });
 
-  test('of the host waits for what is being made, and closes it', async () => {
+  const slowMaker = async () => {
     const { passed, open } = gate();
     let armed = false;
-    const watched = await openWatched(
-      {},
-      {
-        ioctlFd: async (next, ...args) => {
-          if (armed) await passed;
-          return next(...args);
-        },
+    const answers: Answers = {
+      ioctlFd: async (next, ...args) => {
+        if (armed) await passed;
+        return next(...args);
       },
-    );
+    };
+    const { host, calls, mock } = await openWatched({}, answers);
     armed = true;
-    const making = watched.host.createVm();
-    const raw = watched.host.raw.ioctl(watched.host, KVM_CREATE_VM, 0);
-    const closing = watched.host.close();
+    return { host, calls, mock, open };
+  };
+
+  test('of the host waits for what is being made, and closes it', async () => {
+    const { host, calls, mock, open } = await slowMaker();
+    const making = host.createVm();
+    const closing = host.close();
+    await settle();
+    expect(closings(calls)).toEqual([]);
     open();
     const vm: Vm = await making;
     expect(vm.closed).toBe(true);
-    await raw;
     await closing;
-    expect(watched.mock.openFds).toBe(0);
+    expect(mock.openFds).toBe(0);
+  });
+
+  test('of the host waits for raw requests, and closes what they return', async () => {
+    const { host, calls, mock, open } = await slowMaker();
+    const making = host.raw.ioctl(host, KVM_CREATE_VM, 0);
+    const closing = host.close();
+    await settle();
+    expect(closings(calls)).toEqual([]);
+    open();
+    expect(await making).toMatchObject({ ok: true });
+    await closing;
+    expect(mock.openFds).toBe(0);
   });
 });
 

@@ -96,11 +96,13 @@ export class GuestMemfdInode {
     return folio;
   }
 
-  /** A host page fault: only shared pages inside the file; everything else is SIGBUS, which copies see as EFAULT. */
+  /**
+   * A host page fault: only shared pages inside the file. Everything else is SIGBUS, which copies see as EFAULT; so do
+   * they where there is no memory, and only a populating madvise says ENOMEM.
+   */
   hostFault(page: number): Folio | number {
     if (page >= this.pages || this.shareability.get(page) !== 'shared') return -errno.EFAULT;
-    const folio = this.usableFolio(page);
-    return typeof folio === 'number' ? -errno.EFAULT : folio;
+    return this.usableFolio(page);
   }
 
   /** Removes the range's page-table entries from every process. */

@@ -83,7 +83,8 @@ function makeTranslation(
   const address = slot.userspaceAddr + toBytes(gfn - slot.baseGfn);
   const writable = !(slot.flags & KVM_MEM_READONLY) && write;
   const folio = vm.machine.addressSpace.touch(address, writable);
-  return typeof folio === 'number' ? folio : { folio, writable, private: false };
+  // hva_to_pfn() does not say why.
+  return typeof folio === 'number' ? -errno.EFAULT : { folio, writable, private: false };
 }
 
 function fromGuestMemfd(gfn: number, slot: Memslot, privateAccess: boolean): Translation | number {

@@ -68,7 +68,7 @@ export class Vma implements HostMapping {
 
   #own(original?: Folio): PageTableEntry | number {
     const folio = this.options.memory.allocate();
-    if (typeof folio === 'number') return -errno.EFAULT;
+    if (typeof folio === 'number') return folio;
     if (original) original.copyTo(folio.bytes, 0);
     return { folio, writable: true, owned: true };
   }

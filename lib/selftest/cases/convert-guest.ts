@@ -10,7 +10,9 @@ import { Scenario } from '../scenario.ts';
 import { SlottedFile } from '../slotted-file.ts';
 
 const PRIVATE_FLAG = 8n;
-const SLOT = { slot: 0, first: 0, count: 4, at: 0 };
+/** Four pages of the file, which neither begin it nor stand where its offsets would put them. */
+const SLOT = { slot: 0, first: 2, count: 4, at: 0x10 };
+const PAGES = 8;
 
 /** KVM_EXIT_MEMORY_FAULT: KVM_RUN fails with EFAULT, and the exit says which page was accessed how. */
 const fault = (gpa: bigint, access: State) => ({
@@ -66,17 +68,18 @@ const plainVm = defineCase({
     'exits with KVM_EXIT_MEMORY_FAULT, flags 0 (kvm_mmu_faultin_pfn(); patch 06).',
   requires: { ...CONVERTS, dialect: ['rfc-convert'], vmType: 'default', guest: true },
   async run(t) {
-    const s = await SlottedFile.create(t, 4, [SLOT]);
+    const s = await SlottedFile.create(t, PAGES, [SLOT]);
     const guest = t.guest(s.vm);
-    for (let page = 0; page < 4; page += 1) await s.guestUses(page, page + 1, page + 0x11);
-    await s.convert(1, 2, 'private');
-    for (const page of [1, 2]) await faults(t, guest, s.gpa(page) + 0x123n, 'shared', false, `private page ${page}`);
-    await s.guestUses(0, 0x11);
-    await s.guestUses(3, 0x14);
-    const across = await guest.read(s.gpa(1) - 4n, 8);
-    t.equal<unknown>(across, fault(s.gpa(1), 'shared'), 'a read that runs into a private page');
-    await s.convert(0, 4, 'shared');
-    for (let page = 0; page < 4; page += 1) await s.guestUses(page, page + 0x11);
+    const { first, at } = SLOT;
+    for (let i = 0; i < 4; i += 1) await s.guestUses(at + i, first + i + 1, i + 0x11);
+    await s.convert(first + 1, 2, 'private');
+    for (const i of [1, 2]) await faults(t, guest, s.gpa(at + i) + 0x123n, 'shared', false, `private page ${i}`);
+    await s.guestUses(at, 0x11);
+    await s.guestUses(at + 3, 0x14);
+    const across = await guest.read(s.gpa(at + 1) - 4n, 8);
+    t.equal<unknown>(across, fault(s.gpa(at + 1), 'shared'), 'a read that runs into a private page');
+    await s.convert(0, PAGES, 'shared');
+    for (let i = 0; i < 4; i += 1) await s.guestUses(at + i, i + 0x11);
   },
 });
 
@@ -121,23 +124,25 @@ const privateBit = defineCase<{ readonly vmType: VmType; readonly userspace: boo
     'tdx-userspace-addr-0': { vmType: 'tdx', userspace: false },
   },
   async run(t, { userspace }) {
-    const s = await SlottedFile.create(t, 4, [SLOT], userspace);
+    const s = await SlottedFile.create(t, PAGES, [SLOT], userspace);
     const guest = t.guest(s.vm);
+    const { first, at } = SLOT;
     const all = async (states: readonly State[], when: string): Promise<void> => {
       for (const [page, state] of states.entries()) {
         const other = state === 'shared' ? 'private' : 'shared';
-        await works(t, guest, s.gpa(page) + 0x123n, state, `${when}: ${state} page ${page} as ${state}`);
-        await faults(t, guest, s.gpa(page) + 0x123n, other, true, `${when}: ${state} page ${page} as ${other}`);
+        const gpa = s.gpa(at + page) + 0x123n;
+        await works(t, guest, gpa, state, `${when}: ${state} page ${page} as ${state}`);
+        await faults(t, guest, gpa, other, true, `${when}: ${state} page ${page} as ${other}`);
       }
     };
     await all(['shared', 'shared', 'shared', 'shared'], 'at first');
-    await s.convert(1, 2, 'private');
+    await s.convert(first + 1, 2, 'private');
     await all(['shared', 'private', 'private', 'shared'], 'two pages private');
-    await s.convert(2, 1, 'shared');
+    await s.convert(first + 2, 1, 'shared');
     await all(['shared', 'private', 'shared', 'shared'], 'one of them shared again');
-    await s.convert(0, 4, 'private');
+    await s.convert(0, PAGES, 'private');
     await all(['private', 'private', 'private', 'private'], 'all private');
-    await s.convert(0, 4, 'shared');
+    await s.convert(first, 4, 'shared');
     await all(['shared', 'shared', 'shared', 'shared'], 'all shared');
   },
 });
@@ -169,22 +174,23 @@ const noSlot = defineCase<'closed' | 'deleted'>({
   requires: { ...CONVERTS, guest: true },
   variants: { closed: 'closed', deleted: 'deleted' },
   async run(t, how) {
-    const s = await SlottedFile.create(t, 4, [SLOT]);
+    const s = await SlottedFile.create(t, PAGES, [SLOT]);
     const bit = hasPrivateBit(s.vm.type);
     const guest = t.guest(s.vm);
-    await s.convert(0, 2, 'private');
-    await works(t, guest, s.gpa(0), bit ? 'private' : undefined, 'private page');
-    await works(t, guest, s.gpa(3), bit ? 'shared' : undefined, 'shared page');
+    const { first, at } = SLOT;
+    await s.convert(first, 2, 'private');
+    await works(t, guest, s.gpa(at), bit ? 'private' : undefined, 'private page');
+    await works(t, guest, s.gpa(at + 3), bit ? 'shared' : undefined, 'shared page');
     if (how === 'deleted') await s.vm.deleteMemoryRegion(SLOT.slot);
     await s.mapping.close();
     await s.gmem.close();
     for (const page of [0, 3]) {
-      if (how === 'closed') await faults(t, guest, s.gpa(page), 'shared', bit, `page ${page}`);
+      if (how === 'closed') await faults(t, guest, s.gpa(at + page), 'shared', bit, `page ${page}`);
       else {
-        const mmio = { ok: false, exit: { reason: 'mmio', gpa: s.gpa(page), write: false } };
-        t.equal<unknown>(await guest.read(s.gpa(page), 1, bit ? 'shared' : undefined), mmio, `page ${page}: read`);
+        const mmio = { ok: false, exit: { reason: 'mmio', gpa: s.gpa(at + page), write: false } };
+        t.equal<unknown>(await guest.read(s.gpa(at + page), 1, bit ? 'shared' : undefined), mmio, `page ${page}: read`);
       }
-      if (bit) await faults(t, guest, s.gpa(page), 'private', true, `page ${page}, private access`);
+      if (bit) await faults(t, guest, s.gpa(at + page), 'private', true, `page ${page}, private access`);
     }
   },
 });

@@ -191,4 +191,33 @@ const readonly = defineCase({
   },
 });
 
-export const cases: readonly AnyCase[] = [sees, first, offsets, deleted, hole, moved, plain, nowhere, readonly];
+const otherSpace = defineCase({
+  name: 'guest-other-address-space',
+  about: 'Outside system management mode a vCPU sees the slots of address space 0 alone (kvm_arch_vcpu_memslots_id()).',
+  requires: GUEST,
+  async run(t) {
+    const file = await PatternFile.create(t);
+    const { vm, gmem } = file;
+    if ((await vm.checkExtension('KVM_CAP_MULTI_ADDRESS_SPACE')) < 2) {
+      t.skip('needs a second address space (CONFIG_KVM_SMM): KVM_CAP_MULTI_ADDRESS_SPACE says there is one');
+    }
+    await vm.setMemoryRegion({ slot: 1, addressSpace: 1, guestPhysAddr: GPA, size: P, gmem });
+    const guest = new GuestView(t, vm);
+    await guest.exits(GPA, mmio(GPA), 'with a slot in address space 1');
+    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, gmem, gmemOffset: P });
+    await guest.reads(GPA, file.page(1), 'with a slot in each');
+  },
+});
+
+export const cases: readonly AnyCase[] = [
+  sees,
+  first,
+  offsets,
+  deleted,
+  hole,
+  moved,
+  plain,
+  nowhere,
+  readonly,
+  otherSpace,
+];

@@ -164,4 +164,35 @@ const zeroedOnce = defineCase({
   },
 });
 
-export const cases: readonly AnyCase[] = [faulting, sigbus, pastTheEnd, outlivesMapping, populate, zeroedOnce];
+const withoutMemory = defineCase({
+  name: 'fault-without-memory',
+  about:
+    'Where no page can be had for a touch, a copy ends (EFAULT) and a populating madvise says ENOMEM; the next touch ' +
+    'finds zeroes as if nothing had been (vmf_error(), faultin_page_range()).',
+  requires: { ...PATTERN, faults: true },
+  async run(t) {
+    const file = await PatternFile.create(t, { written: false });
+    const memory = new MemoryUse(t);
+    const { address } = file.mapping;
+    const { syscalls } = t.host.raw;
+    t.mock.faults.failAllocation(1, 'page');
+    t.fails(await file.mapping.tryWrite(0, Uint8Array.of(1)), 'EFAULT', 'writing without memory');
+    t.mock.faults.failAllocation(2, 'page');
+    t.equal(await syscalls.copyOut(address, new Uint8Array(2 * PAGE_SIZE)), PAGE_SIZE, 'bytes read with one page left');
+    t.mock.faults.failAllocation(2, 'page');
+    const populated = await syscalls.madvise(address, file.size, MADV_POPULATE_WRITE);
+    t.fails(answered(populated), 'ENOMEM', 'populating with one page left');
+    memory.grewBy(2, 'then');
+    await file.isIntact('afterwards');
+  },
+});
+
+export const cases: readonly AnyCase[] = [
+  faulting,
+  sigbus,
+  pastTheEnd,
+  outlivesMapping,
+  populate,
+  zeroedOnce,
+  withoutMemory,
+];

@@ -7,6 +7,7 @@ import { cases as capabilities } from './capabilities.ts';
 import { cases as conversions } from './conversions.ts';
 import { cases as create } from './create.ts';
 import { cases as fallocate } from './fallocate.ts';
+import { cases as features } from './features.ts';
 import { cases as flags } from './flags.ts';
 import { cases as guestBacking } from './guest-backing.ts';
 import { cases as guestSlots } from './guest-slots.ts';
@@ -41,4 +42,5 @@ export const cases: readonly AnyCase[] = [
   ...capabilities,
   ...memoryAttributes,
   ...conversions,
+  ...features,
 ];

@@ -1,11 +1,10 @@
-/** KVM_SET_MEMORY_ATTRIBUTES on a VM: what it checks, and what is left of it where conversion is in place. */
+/** KVM_SET_MEMORY_ATTRIBUTES on a VM: what it checks, and what is left of it. Its effects are in `vm-attributes.ts`. */
 
 import { KVM_MEMORY_ATTRIBUTE_PRIVATE, KVM_SET_MEMORY_ATTRIBUTES, PAGE_SIZE } from '../../abi/index.ts';
 import type { Vm } from '../../kvm/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { hasPrivateMemory, vmAttributes } from '../facts.ts';
-import { GuestView } from '../guest-view.ts';
 import { eachVm } from '../vm-types.ts';
 
 const P = BigInt(PAGE_SIZE);
@@ -95,56 +94,4 @@ const pointer = defineCase({
   },
 });
 
-const noInfluence = defineCase<'private' | 'shared'>({
-  name: 'set-memory-attributes-without-influence',
-  about:
-    'With in-place conversion the memory’s own state decides, whatever the VM’s attributes say: the guest and the ' +
-    'host find what they found before (RFC v2 patch 12, test_fault_type_independent_of_mem_attributes; v13).',
-  requires: {
-    guest: true,
-    vmType: 'sw-protected',
-    flags: ['init-shared', 'init-private'],
-    dialect: ['rfc-convert', 'attributes2'],
-  },
-  variants: { private: 'private', shared: 'shared' },
-  async run(t, initially) {
-    const vm = await t.vm();
-    const gmem = await t.gmem(vm, { size: 2n * P, mmap: true, initially });
-    const mapping = await gmem.map();
-    t.defer(() => mapping.close());
-    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: 2n * P, gmem });
-    const guest = new GuestView(t, vm);
-    const contents = new Uint8Array(2 * PAGE_SIZE).fill(0x1c);
-    await guest.writes(GPA, contents, 'at first');
-    for (const attributes of [0n, PRIVATE, 0n]) {
-      await setAttributes(t, vm, { size: 2n * P, attributes });
-      await guest.reads(GPA, contents, `with attributes ${attributes}`);
-      const read = await mapping.tryRead(0, contents.length);
-      if (initially === 'private') t.fails(read, 'EFAULT', `the host reads with attributes ${attributes}`);
-      else t.equal(t.succeeds(read, `the host reads with attributes ${attributes}`), contents, 'what it reads');
-    }
-  },
-});
-
-const outOfMemory = defineCase({
-  name: 'set-memory-attributes-without-memory',
-  about: 'Where the attributes cannot be stored the answer is ENOMEM and all stay as they were (xa_reserve()).',
-  requires: { guest: true, faults: true, vmType: 'sw-protected', dialect: ['vm-attributes'] },
-  async run(t) {
-    const vm = await t.vm();
-    const gmem = await t.gmem(vm, { size: P });
-    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: P, gmem });
-    await vm.setMemoryAttributes({ address: GPA, size: P, to: 'private' });
-    const guest = new GuestView(t, vm);
-    await guest.writes(GPA, new Uint8Array(16).fill(0x71), 'private');
-    t.mock.faults.failAllocation(1, 'tree-node');
-    const shared = await vm.trySetMemoryAttributes({ address: GPA, size: P, to: 'shared' });
-    t.fails(shared, 'ENOMEM', 'making it shared without memory');
-    await guest.reads(GPA, new Uint8Array(16).fill(0x71), 'still private');
-    t.mock.faults.failAllocation(1, 'tree-node');
-    const unchanged = await vm.trySetMemoryAttributes({ address: GPA, size: P, to: 'private' });
-    t.succeeds(unchanged, 'making it private, which it is, without memory');
-  },
-});
-
-export const cases: readonly AnyCase[] = [answers, refused, pointer, noInfluence, outOfMemory];
+export const cases: readonly AnyCase[] = [answers, refused, pointer];
