@@ -58,7 +58,15 @@ export async function anonymous(t: T, length: number): Promise<bigint> {
   return t.succeeds(result, 'mapping anonymous memory');
 }
 
-/** An ordinary memory file of so many pages; closed at the end. */
+/** An eventfd: a file that is no memory. Closed at the end. */
+export async function eventfd(t: T): Promise<number> {
+  const { syscalls } = t.host.raw;
+  const fd = t.succeeds(answer('eventfd', {}, await syscalls.eventfd(0, 0)), 'eventfd');
+  t.defer(() => syscalls.close(fd));
+  return fd;
+}
+
+/** An ordinary memory file of so many bytes; closed at the end. */
 export async function memfd(t: T, size: number, contents?: Uint8Array): Promise<number> {
   const { syscalls } = t.host.raw;
   const fd = t.succeeds(answer('memfd_create', {}, await syscalls.memfdCreate('gmem-selftest', 0)), 'memfd_create');

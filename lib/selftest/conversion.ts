@@ -11,8 +11,10 @@ import {
 } from '../abi/index.ts';
 import type { Requires } from './case.ts';
 import type { T } from './context.ts';
+import type { State } from './scenario.ts';
 
-export type State = 'shared' | 'private';
+export type { State };
+
 export const STATES: readonly State[] = ['private', 'shared'];
 
 /** The dialects that convert a guest_memfd in place. */

@@ -7,11 +7,10 @@
 import { errno, MAP_ANONYMOUS, MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../abi/index.ts';
 import type { GuestMemfd, Vm } from '../kvm/index.ts';
 import type { T } from './context.ts';
-import type { State } from './conversion.ts';
+import { GUEST_START, type State } from './scenario.ts';
 
 /** As private_mem_conversions_test has it: a huge page and a page more. */
 export const DATA_SIZE = 0x20_1000;
-export const GUEST_START = 0x1_0000_0000n;
 
 export class GuestMemory {
   readonly vm: Vm;

@@ -1,6 +1,6 @@
 /** Sentences about what a guest finds at a guest-physical address, or which exit it causes. */
 
-import { PAGE_SIZE } from '../abi/index.ts';
+import { errno, PAGE_SIZE } from '../abi/index.ts';
 import type { Vm } from '../kvm/index.ts';
 import type { GuestExit } from '../mock/index.ts';
 import type { T } from './context.ts';
@@ -48,7 +48,7 @@ export const memoryFault =
   (gpa: bigint, flags = 0n) =>
   (): GuestExit => ({
     reason: 'memory-fault',
-    errno: -14,
+    errno: -errno.EFAULT,
     flags,
     gpa,
     size: BigInt(PAGE_SIZE),

@@ -24,7 +24,8 @@ export interface ScenarioOptions {
 }
 
 const SLOT = 10;
-const GUEST_START = 0x1_0000_0000n;
+/** Where guest memory begins, in cases that place some: the kernel's conversions test has it there. */
+export const GUEST_START = 0x1_0000_0000n;
 /** A vCPU, or another reader of the page, may hold a page for a moment on a real kernel. */
 const RETRY = { attempts: 100, delayMs: 1 };
 

@@ -3,9 +3,8 @@
 import { PAGE_SIZE } from '../abi/index.ts';
 import type { GuestMemfd, Mapping, Vm } from '../kvm/index.ts';
 import type { T } from './context.ts';
-import type { State } from './conversion.ts';
+import { GUEST_START, type State } from './scenario.ts';
 
-export const GUEST_START = 0x1_0000_0000n;
 const bytes = (pages: number): number => pages * PAGE_SIZE;
 
 export interface Slot {

@@ -16,6 +16,7 @@ import {
 import { requestSize } from '../abi/ioctl.ts';
 import { MAP_FIXED, MAP_FIXED_NOREPLACE } from '../abi/linux.ts';
 import { claimedSize, isSizePrefixed, NO_MEMORY_BELOW } from '../abi/size-prefixed.ts';
+import { hasTrailingArray, trailingSize } from '../abi/trailing-arrays.ts';
 import type { Address, IoctlArg, Pointer } from './seam.ts';
 
 const INT_MAX = 0x7fff_ffff;
@@ -53,8 +54,9 @@ export function checkIoctlArg(request: number, arg: IoctlArg): IoctlArg {
   checkRequest(request);
   if (typeof arg === 'number') return checkPlainArg(request, arg);
   if (arg instanceof Uint8Array) return checkStructArg(request, arg);
-  if (isAddress(arg)) return arg;
-  throw wrongType('arg', 'a Uint8Array, a number or { address }', arg);
+  if (!isAddress(arg)) throw wrongType('arg', 'a Uint8Array, a number or { address }', arg);
+  if (hasTrailingArray(request)) throw outOfRange('arg', 'a Uint8Array, since an array follows the struct', arg);
+  return arg;
 }
 
 function checkPlainArg(request: number, arg: number): number {
@@ -67,7 +69,8 @@ function checkPlainArg(request: number, arg: number): number {
 
 function checkStructArg(request: number, arg: Uint8Array): Uint8Array {
   checkBytes('arg', arg);
-  const size = isSizePrefixed(request) ? claimedSize(request, arg) : requestSize(request);
+  const fixed = isSizePrefixed(request) ? claimedSize(request, arg) : requestSize(request);
+  const size = fixed + trailingSize(request, arg);
   if (arg.byteLength < size) throw tooSmall('arg', size, arg.byteLength);
   return arg;
 }
@@ -95,6 +98,7 @@ export function checkMany(request: number, args: Uint8Array | BigUint64Array): n
     return args.length;
   }
   checkBytes('args', args);
+  if (hasTrailingArray(request)) throw outOfRange('request', 'one without an array behind its struct', request);
   if (args.byteLength % size !== 0)
     throw outOfRange('args', `a whole number of structs of ${size} bytes`, args.byteLength);
   return args.byteLength / size;

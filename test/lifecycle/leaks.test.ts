@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Compiled, compileLibrary } from '../host/support/compiled.ts';
+import { COMPILE_TIMEOUT, type Compiled, compileLibrary } from '../host/support/compiled.ts';
 
 let compiled: Compiled;
 beforeAll(() => {
   compiled = compileLibrary();
-});
+}, COMPILE_TIMEOUT);
 afterAll(() => compiled[Symbol.dispose]());
 
 interface Warning {

@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Compiled, compileLibrary } from '../host/support/compiled.ts';
+import { COMPILE_TIMEOUT, type Compiled, compileLibrary } from '../host/support/compiled.ts';
 import { realKernels, titleOf } from '../host/support/hosts.ts';
 import { workerSource } from './worker.ts';
 
 let compiled: Compiled;
 beforeAll(() => {
   compiled = compileLibrary();
-});
+}, COMPILE_TIMEOUT);
 afterAll(() => compiled[Symbol.dispose]());
 
 interface Options {

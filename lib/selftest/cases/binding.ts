@@ -2,7 +2,7 @@
 
 import { type ErrnoName, KVM_MEM_GUEST_MEMFD, PAGE_SIZE } from '../../abi/index.ts';
 import type { GuestMemfd, Vm } from '../../kvm/index.ts';
-import { answered, memfd, NO_FD } from '../bare.ts';
+import { eventfd, memfd, NO_FD } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { boundTwice } from '../facts.ts';
@@ -54,12 +54,7 @@ const wrongFile = defineCase<{ readonly fd: WrongFile; readonly code: ErrnoName 
     'the-vm': { fd: async (_t, vm) => vm.fd, code: 'EINVAL' },
     memfd: { fd: (t) => memfd(t, 4 * PAGE_SIZE), code: 'EINVAL' },
     eventfd: {
-      fd: async (t) => {
-        const { syscalls } = t.host.raw;
-        const fd = t.succeeds(answered(await syscalls.eventfd(0, 0)), 'eventfd');
-        t.defer(() => syscalls.close(fd));
-        return fd;
-      },
+      fd: eventfd,
       code: 'EINVAL',
     },
     'guest-memfd-of-another-vm': { fd: async (t) => (await gmemOf(t, await t.vm())).fd, code: 'EINVAL' },

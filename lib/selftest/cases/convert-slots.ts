@@ -3,7 +3,8 @@
 import { errno, MAP_ANONYMOUS, MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../abi/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONVERTS_PLAIN } from '../conversion.ts';
-import { GUEST_START, SlottedFile } from '../slotted-file.ts';
+import { GUEST_START } from '../scenario.ts';
+import { SlottedFile } from '../slotted-file.ts';
 
 const GUEST = { ...CONVERTS_PLAIN, guest: true } as const;
 const bytes = (pages: number): number => pages * PAGE_SIZE;

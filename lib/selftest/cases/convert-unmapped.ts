@@ -3,7 +3,8 @@
 import { PAGE_SIZE } from '../../abi/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONVERTS_PLAIN, RawConversion } from '../conversion.ts';
-import { GUEST_START, GuestMemory } from '../guest-memory.ts';
+import { GuestMemory } from '../guest-memory.ts';
+import { GUEST_START } from '../scenario.ts';
 
 const GUEST = { dialect: CONVERTS_PLAIN.dialect!, vmType: 'sw-protected', guest: true } as const;
 const RANGE = { offset: 0, size: PAGE_SIZE };

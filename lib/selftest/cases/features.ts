@@ -1,6 +1,6 @@
 /** Every kind of file on every VM type: guest_memfd_test, test_with_type and test_guest_memfd_features. */
 
-import { PAGE_SIZE } from '../../abi/index.ts';
+import { GUEST_MEMFD_FLAG_INIT_SHARED, GUEST_MEMFD_FLAG_MMAP, PAGE_SIZE } from '../../abi/index.ts';
 import type { GuestMemfd, Vm, VmType } from '../../kvm/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
@@ -26,7 +26,9 @@ function exists(t: T, { type }: Vm, { mmap, initially }: Kind): boolean {
   const flags = createFlags(t.features, type);
   if (!mmap) return true;
   // One flag of the RFC is both; the others have a bit for each.
-  return initially === 'private' || t.features.dialect === 'rfc-convert' ? flags !== 0n : flags === 3n;
+  return initially === 'private' || t.features.dialect === 'rfc-convert'
+    ? flags !== 0n
+    : flags === (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
 }
 
 /** The file is not harmed by anything else, so each step finds it as the one before left it. */

@@ -1,6 +1,7 @@
 /** What the host finds through its mappings: zeroes at first, its own bytes later, and SIGBUS (here EFAULT) elsewhere. */
 
 import {
+  errno,
   MADV_DONTNEED,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
@@ -13,7 +14,7 @@ import { answered, MemoryUse, mmap } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { PATTERN, PatternFile } from '../pattern.ts';
 
-const EFAULT = -14;
+const EFAULT = -errno.EFAULT;
 
 const faulting = defineCase({
   name: 'faulting_allowed',

@@ -10,15 +10,18 @@ import { cases as fallocate } from './fallocate.ts';
 import { cases as features } from './features.ts';
 import { cases as flags } from './flags.ts';
 import { cases as guestBacking } from './guest-backing.ts';
+import { cases as guestPlainSlots } from './guest-plain-slots.ts';
 import { cases as guestSlots } from './guest-slots.ts';
 import { cases as hostAccess } from './host-access.ts';
 import { cases as lifetime } from './lifetime.ts';
 import { cases as memoryAttributes } from './memory-attributes.ts';
+import { cases as memoryLifetime } from './memory-lifetime.ts';
 import { cases as memoryRegion } from './memory-region.ts';
 import { cases as memoryRegionChange } from './memory-region-change.ts';
 import { cases as memoryRegionStruct } from './memory-region-struct.ts';
 import { cases as mmap } from './mmap.ts';
 import { cases as punchHole } from './punch-hole.ts';
+import { cases as requestNumbers } from './request-numbers.ts';
 import { cases as requests } from './requests.ts';
 import { cases as stat } from './stat.ts';
 
@@ -26,21 +29,24 @@ export const cases: readonly AnyCase[] = [
   ...create,
   ...flags,
   ...stat,
+  ...features,
   ...mmap,
   ...hostAccess,
   ...fallocate,
   ...punchHole,
+  ...requests,
+  ...requestNumbers,
+  ...capabilities,
+  ...memoryAttributes,
   ...memoryRegion,
   ...memoryRegionChange,
   ...memoryRegionStruct,
   ...binding,
   ...bindingUserAddress,
   ...lifetime,
+  ...memoryLifetime,
   ...guestSlots,
+  ...guestPlainSlots,
   ...guestBacking,
-  ...requests,
-  ...capabilities,
-  ...memoryAttributes,
   ...conversions,
-  ...features,
 ];

@@ -2,6 +2,7 @@
 
 import {
   type ErrnoName,
+  errno,
   MAP_PRIVATE,
   MAP_SHARED_VALIDATE,
   PAGE_SIZE,
@@ -106,7 +107,11 @@ const made = defineCase<Good>({
       const bytes = new Uint8Array(PAGE_SIZE);
       const page = shows[at / PAGE_SIZE];
       const copied = await syscalls.copyOut(address + BigInt(at), bytes);
-      t.equal(copied, page === undefined ? -14 : PAGE_SIZE, `bytes read from page ${at / PAGE_SIZE} of the mapping`);
+      t.equal(
+        copied,
+        page === undefined ? -errno.EFAULT : PAGE_SIZE,
+        `bytes read from page ${at / PAGE_SIZE} of the mapping`,
+      );
       if (page !== undefined) t.equal(bytes, file.page(page), `page ${at / PAGE_SIZE} of the mapping`);
     }
   },

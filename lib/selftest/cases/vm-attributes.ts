@@ -5,7 +5,8 @@ import type { VmType } from '../../kvm/index.ts';
 import { type AnyCase, defineCase, type Requires } from '../case.ts';
 import type { T } from '../context.ts';
 import type { State } from '../conversion.ts';
-import { DATA_SIZE, GUEST_START, GuestMemory } from '../guest-memory.ts';
+import { DATA_SIZE, GuestMemory } from '../guest-memory.ts';
+import { GUEST_START } from '../scenario.ts';
 
 const REQUIRES: Requires = { dialect: ['vm-attributes'], vmType: 'sw-protected' };
 const GUEST: Requires = { ...REQUIRES, guest: true };

@@ -22,6 +22,9 @@ export interface Compiled extends Disposable {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** Milliseconds: a few seconds' work, on a machine that may be busy. */
+export const COMPILE_TIMEOUT = 120_000;
+
 /** Within the repository, so that node_modules is found. */
 export function compileLibrary(): Compiled {
   const cache = join(ROOT, '.cache');

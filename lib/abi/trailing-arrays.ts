@@ -1,0 +1,41 @@
+/**
+ * KVM requests whose struct ends in an array: _IOC_SIZE is that of the part before it, and the struct itself tells how
+ * many entries follow. Source: include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kvm.h.
+ */
+
+interface TrailingArray {
+  /** The count is the struct's first field. */
+  readonly countBytes: 4 | 8;
+  /** Where the entries begin. */
+  readonly at: number;
+  readonly entry: number;
+}
+
+const MSR_LIST: TrailingArray = { countBytes: 4, at: 4, entry: 4 };
+const CPUID: TrailingArray = { countBytes: 4, at: 8, entry: 40 };
+const MSRS: TrailingArray = { countBytes: 4, at: 8, entry: 16 };
+const REG_LIST: TrailingArray = { countBytes: 8, at: 8, entry: 8 };
+
+const ARRAYS = new Map<number, TrailingArray>([
+  [0xc004_ae02, MSR_LIST], // KVM_GET_MSR_INDEX_LIST
+  [0xc004_ae0a, MSR_LIST], // KVM_GET_MSR_FEATURE_INDEX_LIST
+  [0xc008_ae05, CPUID], // KVM_GET_SUPPORTED_CPUID
+  [0xc008_ae09, CPUID], // KVM_GET_EMULATED_CPUID
+  [0x4008_ae90, CPUID], // KVM_SET_CPUID2
+  [0xc008_ae91, CPUID], // KVM_GET_CPUID2
+  [0xc008_ae88, MSRS], // KVM_GET_MSRS
+  [0x4008_ae89, MSRS], // KVM_SET_MSRS
+  [0xc008_aeb0, REG_LIST], // KVM_GET_REG_LIST
+]);
+
+/** How many bytes the kernel may touch behind the fixed part, by the struct's own account; 0 for other requests. */
+export function trailingSize(request: number, bytes: Uint8Array): number {
+  const array = ARRAYS.get(request);
+  if (!array || bytes.byteLength < array.at) return 0;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, array.at);
+  const count = array.countBytes === 4 ? view.getUint32(0, true) : Number(view.getBigUint64(0, true));
+  return count * array.entry;
+}
+
+/** Whether a request's struct is followed by an array. */
+export const hasTrailingArray = (request: number): boolean => ARRAYS.has(request);
