@@ -2,12 +2,12 @@
 
 import type { CreateGuestMemfdOptions, GuestMemfd, Host, MapOptions, Mapping, Vm, VmType } from '../kvm/index.ts';
 import type { ForkedProcess, MockControls, Pin } from '../mock/index.ts';
-import type { Requires } from './case.ts';
 import { Checks } from './checks.ts';
 import { Cleanup } from './cleanup.ts';
 import { Guest } from './guest.ts';
 import { type Problem, SkipError } from './outcome.ts';
 import { pinPages } from './pin.ts';
+import type { Requires } from './requires.ts';
 import { privateVmType } from './unmet.ts';
 
 export class T extends Checks {

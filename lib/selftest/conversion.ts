@@ -9,8 +9,8 @@ import {
   KVM_MEMORY_ATTRIBUTE_PRIVATE,
   KVM_SET_MEMORY_ATTRIBUTES2,
 } from '../abi/index.ts';
-import type { Requires } from './case.ts';
 import type { T } from './context.ts';
+import type { Requires } from './requires.ts';
 import type { State } from './scenario.ts';
 
 export type { State };

@@ -1,4 +1,4 @@
-export { type AnyCase, type Case, defineCase, type Requires, requirements } from './case.ts';
+export { type AnyCase, type Case, defineCase, requirements } from './case.ts';
 export { T } from './context.ts';
 export { type Entry, type Filter, select, unmatched } from './filter.ts';
 export { backendNames, type GroupSpec, hostOptions, planGroups, specName } from './groups.ts';
@@ -7,5 +7,6 @@ export { KtapReporter, problemText } from './ktap-reporter.ts';
 export type { CaseResult, Problem } from './outcome.ts';
 export { GUP_TEST_FIX } from './pin.ts';
 export { DEFAULT_PROGRAM } from './reporter.ts';
+export type { CreateFlag, Requires } from './requires.ts';
 export { type CaseOptions, DEFAULT_TIMEOUT, runCase } from './run-case.ts';
 export { runSuite, type SuiteOptions, whyAbsent } from './suite.ts';

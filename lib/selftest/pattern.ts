@@ -5,8 +5,8 @@
 
 import { PAGE_SIZE } from '../abi/index.ts';
 import type { GuestMemfd, Mapping, Vm } from '../kvm/index.ts';
-import type { Requires } from './case.ts';
 import type { T } from './context.ts';
+import type { Requires } from './requires.ts';
 
 export const PATTERN: Requires = { flags: ['init-shared'] };
 

@@ -2,8 +2,8 @@
 
 import type { Dialect } from '../abi/index.ts';
 import type { Host, VmType } from '../kvm/index.ts';
-import type { CreateFlag, Requires } from './case.ts';
 import { whyNoPins } from './pin.ts';
+import type { CreateFlag, Requires } from './requires.ts';
 
 type Rule = (requires: Requires, host: Host) => string | undefined;
 

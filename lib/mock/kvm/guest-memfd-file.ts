@@ -10,7 +10,7 @@ import { type Client, type Filter, fallocate, type GuestMemfdInode } from '../gu
 import type { Reason } from '../journal.ts';
 import type { Folio } from '../memory.ts';
 import { hasPrivateBit } from '../platform/index.ts';
-import { MockFile, type UserMemory, type Vma } from '../process/index.ts';
+import { type FileMapping, MockFile, type UserMemory } from '../process/index.ts';
 import type { PageRange } from '../ranges.ts';
 import { guestMemfdIoctls } from './guest-memfd-ioctls.ts';
 import { fileRangeToGfns, type Memslot } from './memslots.ts';
@@ -38,15 +38,15 @@ export class GuestMemfdFile extends MockFile implements Client {
     return true;
   }
 
-  override mmap(vma: Vma): number {
+  override mmap(mapping: FileMapping): number {
     if (!this.inode.mappable) return -errno.ENODEV;
-    if (!vma.shared) return -errno.EINVAL;
-    this.inode.mappings.add(vma);
+    if (!mapping.shared) return -errno.EINVAL;
+    this.inode.mappings.add(mapping);
     return 0;
   }
 
-  override munmap(vma: Vma): void {
-    this.inode.mappings.delete(vma);
+  override munmap(mapping: FileMapping): void {
+    this.inode.mappings.delete(mapping);
   }
 
   override fault(page: number): Folio | number {

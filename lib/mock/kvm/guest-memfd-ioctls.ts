@@ -7,11 +7,21 @@ import {
   KVM_SET_MEMORY_ATTRIBUTES2,
 } from '../../abi/guest-memfd.ts';
 import { KVM_MEMORY_ATTRIBUTE_PRIVATE } from '../../abi/kvm.ts';
-import { convertDifferingRanges, convertWholeRange, type Shareability } from '../guest-memfd/index.ts';
+import {
+  convertDifferingRanges,
+  convertWholeRange,
+  type GuestMemfdInode,
+  type Shareability,
+} from '../guest-memfd/index.ts';
 import type { Profile } from '../profile.ts';
 import { isAligned, toBytes, toPages, wraps } from '../ranges.ts';
 import { type Argument, Dispatcher, type WriteBack } from './dispatch.ts';
-import type { GuestMemfdFile } from './guest-memfd-file.ts';
+
+/** A guest_memfd, as far as its ioctls need it. */
+export interface ConvertibleFile {
+  readonly inode: GuestMemfdInode;
+  readonly vm: { readonly hasPrivateMemory: boolean };
+}
 
 type Convert = typeof KVM_GMEM_CONVERT_SHARED;
 type Attributes2 = typeof KVM_SET_MEMORY_ATTRIBUTES2;
@@ -24,7 +34,7 @@ const STACK_GARBAGE = 0x5a5a_5a5a_5000n;
 
 /** RFC v2, patch 04/51. Neither the reserved words nor SUPPORT_SHARED, bindings or a dead VM are looked at. */
 function gmemConvert(to: Shareability) {
-  return (file: GuestMemfdFile, args: Argument<Convert>, writeBack: WriteBack<Convert>): number => {
+  return (file: ConvertibleFile, args: Argument<Convert>, writeBack: WriteBack<Convert>): number => {
     const fail = (result: number, error_offset = args.error_offset): number =>
       writeBack({ ...args, error_offset }) || result;
     const { offset, size } = args;
@@ -41,7 +51,7 @@ function gmemConvert(to: Shareability) {
 
 /** In-place conversion v13. The struct is written back only where the range was refused for memory or references. */
 function setMemoryAttributes2(
-  file: GuestMemfdFile,
+  file: ConvertibleFile,
   args: Argument<Attributes2>,
   writeBack: WriteBack<Attributes2>,
 ): number {
@@ -60,12 +70,12 @@ function setMemoryAttributes2(
   return writeBack({ ...args, error_offset }) || result;
 }
 
-const dispatchers: Readonly<Record<Profile['conversion'], Dispatcher<GuestMemfdFile>>> = {
-  none: new Dispatcher<GuestMemfdFile>(),
-  'rfc-convert': new Dispatcher<GuestMemfdFile>()
+const dispatchers: Readonly<Record<Profile['conversion'], Dispatcher<ConvertibleFile>>> = {
+  none: new Dispatcher<ConvertibleFile>(),
+  'rfc-convert': new Dispatcher<ConvertibleFile>()
     .on(KVM_GMEM_CONVERT_SHARED, gmemConvert('shared'))
     .on(KVM_GMEM_CONVERT_PRIVATE, gmemConvert('private')),
-  attributes2: new Dispatcher<GuestMemfdFile>().on(KVM_SET_MEMORY_ATTRIBUTES2, setMemoryAttributes2),
+  attributes2: new Dispatcher<ConvertibleFile>().on(KVM_SET_MEMORY_ATTRIBUTES2, setMemoryAttributes2),
 };
 
-export const guestMemfdIoctls = (profile: Profile): Dispatcher<GuestMemfdFile> => dispatchers[profile.conversion];
+export const guestMemfdIoctls = (profile: Profile): Dispatcher<ConvertibleFile> => dispatchers[profile.conversion];

@@ -1,7 +1,8 @@
 /** A VM's memslots. */
 
+import type { GuestMemfdInode } from '../guest-memfd/index.ts';
+import type { Folio } from '../memory.ts';
 import { intersect, type PageRange } from '../ranges.ts';
-import type { GuestMemfdFile } from './guest-memfd-file.ts';
 
 export interface Memslot {
   readonly addressSpace: number;
@@ -13,9 +14,17 @@ export interface Memslot {
   gmem: Backing | undefined;
 }
 
+/** A guest_memfd, as far as its slots need it. */
+export interface BackingFile {
+  readonly inode: GuestMemfdInode;
+  /** The guest's first private access to a page. */
+  own(folio: Folio): void;
+  unbind(slot: Memslot): void;
+}
+
 export interface Backing {
   /** Cleared when the last fd of the file closes, which leaves the slot unbacked. */
-  file: GuestMemfdFile | undefined;
+  file: BackingFile | undefined;
   readonly firstPage: number;
   /** KVM_MEMSLOT_GMEM_ONLY: shared memory comes from the file too, and never from userspace_addr. */
   readonly only: boolean;

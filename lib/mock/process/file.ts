@@ -5,9 +5,15 @@
 
 import { errno } from '../../abi/errno.ts';
 import type { Stat } from '../../syscalls/seam.ts';
+import type { HostMapping } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
 import type { UserMemory } from './user-memory.ts';
-import type { Vma } from './vma.ts';
+
+/** A mapping of a file, as the file sees it. */
+export interface FileMapping extends HostMapping {
+  /** MAP_SHARED. */
+  readonly shared: boolean;
+}
 
 export abstract class MockFile {
   #references = 0;
@@ -52,12 +58,12 @@ export abstract class MockFile {
   }
 
   /** Whether this mapping may be made: 0 or -errno. */
-  mmap(_vma: Vma): number {
+  mmap(_mapping: FileMapping): number {
     return -errno.ENODEV;
   }
 
   /** The mapping is gone. */
-  munmap(_vma: Vma): void {}
+  munmap(_mapping: FileMapping): void {}
 
   /** Whether the file lies on a file system from which nothing may be executed. */
   get noExec(): boolean {

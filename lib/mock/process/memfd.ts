@@ -5,14 +5,13 @@ import { PAGE_SIZE, S_IFREG } from '../../abi/linux.ts';
 import type { Stat } from '../../syscalls/seam.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
-import { MockFile } from './file.ts';
-import type { Vma } from './vma.ts';
+import { type FileMapping, MockFile } from './file.ts';
 
 export class MemFile extends MockFile {
   readonly #number: number;
   readonly #memory: HostMemory;
   readonly #folios = new PageMap<Folio>();
-  readonly #mappings = new Set<Vma>();
+  readonly #mappings = new Set<FileMapping>();
   #size = 0;
 
   constructor(number: number, memory: HostMemory) {
@@ -87,13 +86,13 @@ export class MemFile extends MockFile {
     return folio;
   }
 
-  override mmap(vma: Vma): number {
-    this.#mappings.add(vma);
+  override mmap(mapping: FileMapping): number {
+    this.#mappings.add(mapping);
     return 0;
   }
 
-  override munmap(vma: Vma): void {
-    this.#mappings.delete(vma);
+  override munmap(mapping: FileMapping): void {
+    this.#mappings.delete(mapping);
   }
 
   override fault(page: number): Folio | number {

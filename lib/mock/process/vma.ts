@@ -2,11 +2,10 @@
 
 import { errno } from '../../abi/errno.ts';
 import { MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../abi/linux.ts';
-import type { HostMapping } from '../guest-memfd/index.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
 import type { PageRange } from '../ranges.ts';
-import type { MockFile } from './file.ts';
+import type { FileMapping, MockFile } from './file.ts';
 
 interface PageTableEntry {
   readonly folio: Folio;
@@ -28,7 +27,7 @@ export interface VmaOptions {
   readonly onUnmap: (vma: Vma, range: PageRange) => void;
 }
 
-export class Vma implements HostMapping {
+export class Vma implements FileMapping {
   readonly options: VmaOptions;
   readonly #entries = new PageMap<PageTableEntry>();
 

@@ -7,9 +7,10 @@ import {
   KVM_MEMORY_ATTRIBUTE_PRIVATE,
 } from '../../abi/index.ts';
 import type { VmType } from '../../kvm/index.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { hasPrivateMemory, hasProtectedState } from '../facts.ts';
+import type { Requires } from '../requires.ts';
 import { eachVm } from '../vm-types.ts';
 
 /** The answer, for a VM of a type or for /dev/kvm. */

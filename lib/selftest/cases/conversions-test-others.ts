@@ -4,8 +4,9 @@
  */
 
 import { errno, PAGE_SIZE } from '../../abi/index.ts';
-import { type AnyCase, type CreateFlag, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import { CONVERTS, type State } from '../conversion.ts';
+import type { CreateFlag, Requires } from '../requires.ts';
 import { Scenario } from '../scenario.ts';
 
 const [A, B, C, D, E] = [0x41, 0x42, 0x43, 0x44, 0x45];

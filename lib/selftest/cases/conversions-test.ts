@@ -3,8 +3,9 @@
  * 12 and 44. Both series tell the same stories, so each is told once.
  */
 
-import { type AnyCase, type CreateFlag, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import { CONVERTS } from '../conversion.ts';
+import type { CreateFlag, Requires } from '../requires.ts';
 import { Scenario } from '../scenario.ts';
 
 const [A, B, C, D, E, F] = [0x41, 0x42, 0x43, 0x44, 0x45, 0x46];

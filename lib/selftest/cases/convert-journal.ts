@@ -1,9 +1,10 @@
 /** The order of the steps inside a conversion: what the thread of the two series is about. */
 
 import type { JournalEntry, Step } from '../../mock/index.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { byDialect, CONVERTS_PLAIN, type State } from '../conversion.ts';
+import type { Requires } from '../requires.ts';
 import { Scenario } from '../scenario.ts';
 
 const JOURNAL: Requires = { ...CONVERTS_PLAIN, guest: true, journal: true };

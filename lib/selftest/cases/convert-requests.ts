@@ -8,10 +8,11 @@ import {
   requestSize,
   type StructIoctl,
 } from '../../abi/index.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { CONVERTS, RawConversion, STATES } from '../conversion.ts';
 import { HostFile } from '../host-file.ts';
+import type { Requires } from '../requires.ts';
 
 const ANY_FILE: Requires = { capability: 'KVM_CAP_GUEST_MEMFD' };
 

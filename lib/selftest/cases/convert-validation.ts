@@ -1,7 +1,7 @@
 /** What a conversion is refused for, row by row: RFC v2 patch 04/51, and kvm_gmem_set_attributes() of v13. */
 
 import { type ErrnoName, PAGE_SIZE } from '../../abi/index.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import {
   byDialect,
@@ -13,6 +13,7 @@ import {
   STATES,
 } from '../conversion.ts';
 import { HostFile } from '../host-file.ts';
+import type { Requires } from '../requires.ts';
 
 type Range = readonly [offset: bigint, size: bigint];
 

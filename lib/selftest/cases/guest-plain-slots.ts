@@ -2,10 +2,11 @@
 
 import { KVM_MEM_READONLY, PAGE_SIZE } from '../../abi/index.ts';
 import { anonymous } from '../bare.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import { GuestView, memoryFault, mmio } from '../guest-view.ts';
 import { PATTERN, PatternFile } from '../pattern.ts';
 import { setRegion } from '../region.ts';
+import type { Requires } from '../requires.ts';
 
 const P = PAGE_SIZE;
 const PAGE = BigInt(P);

@@ -1,9 +1,10 @@
 /** What a guest finds through slots that a guest_memfd backs, while they come and go: KVM_X86_DEFAULT_VM, shared memory. */
 
 import { PAGE_SIZE } from '../../abi/index.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import { GuestView, mmio } from '../guest-view.ts';
 import { PATTERN, PatternFile } from '../pattern.ts';
+import type { Requires } from '../requires.ts';
 
 const P = PAGE_SIZE;
 const PAGE = BigInt(P);

@@ -5,8 +5,9 @@
  */
 
 import { PAGE_SIZE } from '../../abi/index.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import { DATA_SIZE, GuestMemory } from '../guest-memory.ts';
+import type { Requires } from '../requires.ts';
 
 const REQUIRES: Requires = {
   dialect: ['rfc-convert', 'attributes2', 'vm-attributes'],

@@ -2,10 +2,11 @@
 
 import { errno, PAGE_SIZE } from '../../abi/index.ts';
 import type { VmType } from '../../kvm/index.ts';
-import { type AnyCase, defineCase, type Requires } from '../case.ts';
+import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import type { State } from '../conversion.ts';
 import { DATA_SIZE, GuestMemory } from '../guest-memory.ts';
+import type { Requires } from '../requires.ts';
 import { GUEST_START } from '../scenario.ts';
 
 const REQUIRES: Requires = { dialect: ['vm-attributes'], vmType: 'sw-protected' };

@@ -1,0 +1,34 @@
+/** What a case needs of a host, as data: a skip can then name the missing thing. */
+
+import type { CapabilityName, Dialect } from '../abi/index.ts';
+import type { VmType } from '../kvm/index.ts';
+
+/** What a host must offer for a case to run there. `unmet()` compares it with a host. */
+export interface Requires {
+  /** Conversion ABIs; one of them. */
+  readonly dialect?: readonly Dialect[];
+  /** A machine type; 'private' stands for whichever type with private memory the host has. */
+  readonly vmType?: VmType | 'private';
+  /** Ways to create a guest_memfd, on a VM of `vmType`. */
+  readonly flags?: readonly CreateFlag[];
+  /** A guest that can touch memory. */
+  readonly guest?: true;
+  /** Page references that a test can take and drop, as a device's DMA pin would. */
+  readonly pins?: true;
+  /** A second process that inherits the mappings. */
+  readonly fork?: true;
+  /** Allocation failures and interruptions on demand: the mock. */
+  readonly faults?: true;
+  /** A record of the steps inside a call: the mock. */
+  readonly journal?: true;
+  /** Something else that only the mock shows or does (`t.mock`): page counts, references of a moment, a killed VM. */
+  readonly mock?: true;
+  /** A capability that /dev/kvm must answer with something other than 0. */
+  readonly capability?: CapabilityName;
+  /** Kernel releases; for behaviour that changed without a flag to tell. */
+  readonly kernel?: { readonly since?: `${number}.${number}`; readonly before?: `${number}.${number}` };
+  /** Mocked kernels; for behaviour that only an unreleased series has. Real kernels always qualify. */
+  readonly profile?: readonly string[];
+}
+
+export type CreateFlag = 'mmap' | 'init-shared' | 'init-private';
