@@ -65,7 +65,9 @@ export const u64: CType<bigint, number | bigint> = {
   name: 'u64',
   size: 8,
   align: 8,
-  read: (view, at) => view.getBigUint64(at, true),
+  // Most 64-bit fields are zero, and a bigint for each of them is what decoding would spend its time on.
+  read: (view, at) =>
+    view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === 0 ? 0n : view.getBigUint64(at, true),
   write: (view, at, value, path) => view.setBigUint64(at, checkBigint(path, value, 0n, U64_MAX), true),
 };
 

@@ -24,7 +24,10 @@ export class MockCalls implements Calls {
     check.checkFd(fd);
     const user = this.#userMemory(request, check.checkIoctlArg(request, arg));
     const fixups = check.checkPointers(arg, pointers);
-    return this.#on(fd, (file) => withPointers(this.#machine, arg, fixups, () => file.ioctl(request, user)));
+    const file = this.#machine.fds.get(fd);
+    if (!file) return -errno.EBADF;
+    if (fixups.length === 0) return file.ioctl(request, user);
+    return withPointers(this.#machine, arg, fixups, () => file.ioctl(request, user));
   }
 
   ioctlFd(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number {

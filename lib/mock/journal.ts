@@ -51,7 +51,11 @@ export class Journal {
     return () => this.#listeners.delete(listener);
   }
 
-  record(entry: JournalEntry): void {
+  /** For the mock: what it just did. Fields one by one, since every step of every conversion comes through here. */
+  record(step: Step, target: string, start: number, end: number, reason?: Reason, detail?: string): void {
+    const entry: { -readonly [K in keyof JournalEntry]: JournalEntry[K] } = { step, target, start, end };
+    if (reason !== undefined) entry.reason = reason;
+    if (detail !== undefined) entry.detail = detail;
     if (this.#entries.length >= LIMIT) this.#entries.splice(0, LIMIT / 2);
     this.#entries.push(entry);
     for (const listener of this.#listeners) listener(entry);

@@ -48,7 +48,11 @@ export class PageMap<T> {
   }
 
   /** The pages of [start, end) that are there, ascending. Deleting the one in hand is safe. */
-  *within(start: number, end: number): Generator<[page: number, value: T]> {
+  within(start: number, end: number): Iterable<[page: number, value: T]> {
+    return this.#size === 0 ? [] : this.#walk(start, end);
+  }
+
+  *#walk(start: number, end: number): Generator<[page: number, value: T]> {
     for (const key of this.#keysWithin(start, end)) {
       const block = this.#blocks.get(key);
       if (!block) continue;
@@ -62,7 +66,7 @@ export class PageMap<T> {
 
   /** Whichever is shorter: the blocks that could be in the range, or the blocks there are. */
   #keysWithin(start: number, end: number): Iterable<number> {
-    if (start >= end || this.#size === 0) return [];
+    if (start >= end) return [];
     const first = Math.floor(start / BLOCK);
     const last = Math.floor((end - 1) / BLOCK);
     if (last - first < this.#blocks.size) return Array.from({ length: last - first + 1 }, (_, i) => first + i);

@@ -20,7 +20,9 @@ export interface Run<V> {
 }
 
 export class RangeMap<V> {
-  #chunks: Chunk<V>[];
+  readonly #chunks: Chunk<V>[];
+  /** The first start of each chunk once more, side by side: a search that had to open every chunk would wait for memory. */
+  readonly #firsts: number[] = [0];
   #runs = 1;
 
   constructor(initial: V) {
@@ -38,8 +40,9 @@ export class RangeMap<V> {
   }
 
   /** The runs that touch [start, end), clipped to it, in ascending order. */
-  *within(start: number, end: number): Generator<Run<V>> {
-    if (start >= end) return;
+  within(start: number, end: number): Run<V>[] {
+    const runs: Run<V>[] = [];
+    if (start >= end) return runs;
     let at = this.#chunkOf(start);
     let i = lastAtMost(this.#chunks[at]!.starts, start);
     for (let from = start; from < end; ) {
@@ -52,9 +55,10 @@ export class RangeMap<V> {
       }
       const next = this.#chunks[at]?.starts[i] ?? Number.POSITIVE_INFINITY;
       const to = Math.min(next, end);
-      yield { start: from, end: to, value };
+      runs.push({ start: from, end: to, value });
       from = to;
     }
+    return runs;
   }
 
   /** Whether every page of [start, end) has this value. */
@@ -82,10 +86,10 @@ export class RangeMap<V> {
 
   #chunkOf(page: number): number {
     let low = 0;
-    let high = this.#chunks.length - 1;
+    let high = this.#firsts.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#chunks[middle]!.starts[0]! <= page) low = middle;
+      if (this.#firsts[middle]! <= page) low = middle;
       else high = middle - 1;
     }
     return low;
@@ -106,6 +110,7 @@ export class RangeMap<V> {
       values.splice(from, to - from);
       this.#runs -= to - from;
       if (starts.length === 0) emptied++;
+      else this.#firsts[at] = starts[0]!;
     }
     if (emptied > 0) this.#dropEmpty(first, at);
   }
@@ -114,6 +119,7 @@ export class RangeMap<V> {
     const kept = this.#chunks.slice(first, last).filter((chunk) => chunk.starts.length > 0);
     if (kept.length === 0 && this.#chunks.length === last - first) kept.push({ starts: [], values: [] });
     this.#chunks.splice(first, last - first, ...kept);
+    this.#firsts.splice(first, last - first, ...kept.map(({ starts }) => starts[0] ?? 0));
   }
 
   #insert(start: number, value: V): void {
@@ -123,10 +129,15 @@ export class RangeMap<V> {
     chunk.starts.splice(i, 0, start);
     chunk.values.splice(i, 0, value);
     this.#runs++;
-    if (chunk.starts.length > CHUNK) {
-      const half = CHUNK >> 1;
-      this.#chunks.splice(at + 1, 0, { starts: chunk.starts.splice(half), values: chunk.values.splice(half) });
-    }
+    if (i === 0) this.#firsts[at] = start;
+    if (chunk.starts.length > CHUNK) this.#split(at, chunk);
+  }
+
+  #split(at: number, chunk: Chunk<V>): void {
+    const half = CHUNK >> 1;
+    const upper = { starts: chunk.starts.splice(half), values: chunk.values.splice(half) };
+    this.#chunks.splice(at + 1, 0, upper);
+    this.#firsts.splice(at + 1, 0, upper.starts[0]!);
   }
 }
 

@@ -206,7 +206,7 @@ describe('cleanup', () => {
     const planned: Case['run'] = async (t) => {
       t.ok(true, '');
       t.mock.faults.failAllocation(1);
-      t.mock.journal.record({ step: 'hazard', target: 'x', start: 0, end: 1 });
+      t.mock.journal.record('hazard', 'x', 0, 1);
     };
     expect(await result({ requires, run: planned })).toMatchObject({ outcome: 'pass' });
     const after: Case['run'] = async (t) => {

@@ -41,6 +41,7 @@ export class GuestMemfdInode {
   readonly folios = new PageMap<Folio>();
   readonly clients = new Set<Client>();
   readonly mappings = new Set<HostMapping>();
+  readonly #title: string;
   readonly #memory: HostMemory;
   readonly #journal: Journal;
   readonly #countsBlocks: boolean;
@@ -48,6 +49,7 @@ export class GuestMemfdInode {
 
   constructor(options: InodeOptions) {
     this.number = options.number;
+    this.#title = `inode ${options.number}`;
     this.pages = toPages(options.size);
     this.mappable = options.mappable;
     this.initially = options.initially;
@@ -70,8 +72,8 @@ export class GuestMemfdInode {
     return this.#memory.faults;
   }
 
-  record(step: Step, range: PageRange, more: { reason?: Reason; detail?: string } = {}): void {
-    this.#journal.record({ step, target: `inode ${this.number}`, start: range.start, end: range.end, ...more });
+  record(step: Step, { start, end }: PageRange, { reason, detail }: { reason?: Reason; detail?: string } = {}): void {
+    this.#journal.record(step, this.#title, start, end, reason, detail);
   }
 
   /** The page's folio, allocated if need be; its contents are undefined until someone zeroes them. */

@@ -80,6 +80,7 @@ function modify(vm: Vm, old: Memslot, region: Region): number {
 
 function create(vm: Vm, region: Region): number {
   const slot: Memslot = {
+    title: `vm ${vm.number} slot ${region.slot & 0xffff}`,
     addressSpace: region.slot >>> 16,
     id: region.slot & 0xffff,
     baseGfn: toPages(region.guest_phys_addr),

@@ -5,6 +5,8 @@ import type { Folio } from '../memory.ts';
 import { intersect, type PageRange } from '../ranges.ts';
 
 export interface Memslot {
+  /** "vm 1 slot 0", for the journal. */
+  readonly title: string;
   readonly addressSpace: number;
   readonly id: number;
   readonly baseGfn: number;

@@ -56,14 +56,8 @@ export class Vm {
   /** Drops translations of a guest range and says so. */
   zap(slot: Memslot, range: PageRange, reason: Reason, matches: (translation: Translation) => boolean): Translation[] {
     const gone = this.stage2.zap(range, matches);
-    this.machine.journal.record({
-      step: 'unmap-stage2',
-      target: `vm ${this.number} slot ${slot.id}`,
-      start: range.start,
-      end: range.end,
-      reason,
-      detail: `${gone.length} translations`,
-    });
+    const detail = gone.length === 0 ? 'no translations' : `${gone.length} translations`;
+    this.machine.journal.record('unmap-stage2', slot.title, range.start, range.end, reason, detail);
     return gone;
   }
 
