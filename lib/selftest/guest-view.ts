@@ -53,3 +53,6 @@ export const memoryFault =
     gpa,
     size: BigInt(PAGE_SIZE),
   });
+
+/** KVM_RUN answers -1/EFAULT and kvm_run is silent: what the slot shows of this process cannot be touched. */
+export const failed = (): GuestExit => ({ reason: 'failed', errno: -errno.EFAULT });

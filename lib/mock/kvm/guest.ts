@@ -29,6 +29,8 @@ export type GuestExit =
       readonly size: bigint;
     }
   | { readonly reason: 'mmio'; readonly gpa: bigint; readonly write: boolean }
+  /** KVM_RUN fails and kvm_run does not say why: memory of this process that backs the slot cannot be touched. */
+  | { readonly reason: 'failed'; readonly errno: number }
   /** The page is being invalidated at this very moment: a vCPU would spin on it. */
   | { readonly reason: 'retry'; readonly gpa: bigint };
 
@@ -43,8 +45,7 @@ export function translate(vm: Vm, gfn: number, write: boolean, wanted: Access | 
   if (!slot && !privateAccess) return { reason: 'mmio', gpa: toBytes(gfn), write };
   if (privateAccess !== isPrivate(vm, gfn, slot)) return memoryFault(gfn, -errno.EFAULT, privateAccess);
   const made = makeTranslation(vm, gfn, slot, write, privateAccess);
-  if (typeof made === 'number') return memoryFault(gfn, made, privateAccess);
-  if (made === 'mmio') return { reason: 'mmio', gpa: toBytes(gfn), write };
+  if ('reason' in made) return made;
   return vm.stage2.install(gfn, made) ? made : { reason: 'retry', gpa: toBytes(gfn) };
 }
 
@@ -76,22 +77,23 @@ function makeTranslation(
   slot: Memslot | undefined,
   write: boolean,
   privateAccess: boolean,
-): Translation | number | 'mmio' {
-  if (slot && (privateAccess || slot.gmem?.only)) return fromGuestMemfd(gfn, slot, privateAccess);
-  if (!slot) return -errno.EFAULT;
-  if (write && slot.flags & KVM_MEM_READONLY) return 'mmio';
+): Translation | GuestExit {
+  if (!slot) return memoryFault(gfn, -errno.EFAULT, privateAccess);
+  if (privateAccess || slot.gmem?.only) return fromGuestMemfd(gfn, slot, privateAccess);
+  if (write && slot.flags & KVM_MEM_READONLY) return { reason: 'mmio', gpa: toBytes(gfn), write };
   const address = slot.userspaceAddr + toBytes(gfn - slot.baseGfn);
   const writable = !(slot.flags & KVM_MEM_READONLY) && write;
   const folio = vm.machine.addressSpace.touch(address, writable);
-  // hva_to_pfn() does not say why.
-  return typeof folio === 'number' ? -errno.EFAULT : { folio, writable, private: false };
+  // kvm_handle_error_pfn() answers EFAULT and leaves no memory-fault exit, unlike every refusal of a guest_memfd.
+  if (typeof folio === 'number') return { reason: 'failed', errno: -errno.EFAULT };
+  return { folio, writable, private: false };
 }
 
-function fromGuestMemfd(gfn: number, slot: Memslot, privateAccess: boolean): Translation | number {
+function fromGuestMemfd(gfn: number, slot: Memslot, privateAccess: boolean): Translation | GuestExit {
   const file = slot.gmem?.file;
-  if (!slot.gmem || !file) return -errno.EFAULT;
+  if (!slot.gmem || !file) return memoryFault(gfn, -errno.EFAULT, privateAccess);
   const folio = file.inode.usableFolio(gfn - slot.baseGfn + slot.gmem.firstPage);
-  if (typeof folio === 'number') return folio;
+  if (typeof folio === 'number') return memoryFault(gfn, folio, privateAccess);
   if (privateAccess) file.own(folio);
   return { folio, writable: true, private: privateAccess };
 }
