@@ -5,15 +5,19 @@
       "sources": [
         "native/addon.cc",
         "native/batch.cc",
+        "native/blocking.cc",
         "native/copy.cc",
         "native/execute.cc",
         "native/ioctl.cc",
+        "native/kick.cc",
         "native/layouts.cc",
         "native/op.cc",
-        "native/state.cc"
+        "native/runner.cc",
+        "native/state.cc",
+        "native/vcpu_layouts.cc"
       ],
       "defines": ["NAPI_VERSION=9", "NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED", "_GNU_SOURCE"],
-      "cflags_cc!": ["-std=gnu++17", "-std=gnu++1y"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++1y", "-fno-exceptions"],
       "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
       "cflags_cc": ["-std=c++20", "-fvisibility-inlines-hidden"],
       "configurations": {

@@ -2,6 +2,7 @@
 #include <node_api.h>
 
 #include "batch.h"
+#include "blocking.h"
 #include "ioctl.h"
 #include "layouts.h"
 #include "op.h"
@@ -32,17 +33,23 @@ napi_value CallNames(napi_env env) {
   return names;
 }
 
-void EndOfThread(void* data) { delete static_cast<gmem::State*>(data); }
+template <typename T>
+void Delete(void* data) {
+  delete static_cast<T*>(data);
+}
 
 }  // namespace
 
 NAPI_MODULE_INIT() {
   auto* state = new gmem::State;
-  napi_add_env_cleanup_hook(env, EndOfThread, state);
-  const auto function = [state](const char* name, napi_callback callback) {
-    return napi_property_descriptor{name,    nullptr, callback,        nullptr, nullptr,
-                                    nullptr, napi_enumerable, state};
+  auto* blocking = new gmem::Blocking(env, state);
+  // The last hook runs first: what blocks ends before its memory and fds go.
+  napi_add_env_cleanup_hook(env, Delete<gmem::State>, state);
+  napi_add_env_cleanup_hook(env, Delete<gmem::Blocking>, blocking);
+  const auto with = [](void* data, const char* name, napi_callback callback) {
+    return napi_property_descriptor{name, nullptr, callback, nullptr, nullptr, nullptr, napi_enumerable, data};
   };
+  const auto function = [state, with](const char* name, napi_callback callback) { return with(state, name, callback); };
   const napi_property_descriptor properties[] = {
       function("ioctl", gmem::IoctlNow),
       function("ioctlFrame", gmem::IoctlFrame),
@@ -50,6 +57,8 @@ NAPI_MODULE_INIT() {
       function("submit", gmem::Submit),
       function("layouts", gmem::Layouts),
       function("dispose", Dispose),
+      with(blocking, "ioctlBlocking", gmem::Blocking::Ioctl),
+      with(blocking, "interrupt", gmem::Blocking::Interrupt),
       {"calls", nullptr, nullptr, nullptr, nullptr, CallNames(env), napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, std::size(properties), properties);

@@ -16,20 +16,6 @@ namespace gmem {
 
 namespace {
 
-constexpr char kBadNumber[] = "fd and request must be whole numbers within 31 and 32 bits";
-
-bool ToU32(double given, double max, uint32_t* number) {
-  if (!(given >= 0 && given <= max)) return false;
-  *number = static_cast<uint32_t>(given);
-  return *number == given;
-}
-
-bool GetU32(napi_env env, napi_value value, double max, uint32_t* number) {
-  double given;
-  if (napi_get_value_double(env, value, &given) != napi_ok) return ThrowType(env, "fd and request must be numbers");
-  return ToU32(given, max, number) || ThrowRange(env, kBadNumber);
-}
-
 int OnPrivateCopy(int fd, uint32_t request, Bytes bytes, bool* fits) {
   std::vector<uint8_t> own(bytes.data, bytes.data + bytes.size);
   *fits = Fits(request, {own.data(), own.size()});

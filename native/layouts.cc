@@ -5,56 +5,16 @@
 #include <linux/stat.h>
 #include <linux/version.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "layout.h"
 #include "missing.h"
+#include "vcpu_layouts.h"
 
 namespace gmem {
 
 namespace {
-
-struct Field {
-  const char* name;
-  size_t offset;
-  size_t size;
-};
-
-struct Layout {
-  const char* name;
-  size_t size;
-  bool from_header;
-  std::vector<Field> fields;
-};
-
-struct Request {
-  const char* name;
-  uint32_t number;
-  bool from_header;
-};
-
-constexpr bool kHeader = true;
-
-#define STRUCT(type, bytes, from_header, ...)                                             \
-  [] {                                                                                    \
-    using Type = struct type;                                                             \
-    static_assert(sizeof(Type) == (bytes), #type " has another size in this header");     \
-    return Layout{#type, sizeof(Type), from_header, {__VA_ARGS__}};                       \
-  }()
-
-#define FIELD(field, at, bytes)                                                              \
-  [] {                                                                                       \
-    static_assert(offsetof(Type, field) == (at), #field " is elsewhere in this header");     \
-    static_assert(sizeof(Type::field) == (bytes), #field " has another size in this header"); \
-    return Field{#field, offsetof(Type, field), sizeof(Type::field)};                        \
-  }()
-
-#define REQUEST(macro, expected, from_header)                                          \
-  [] {                                                                                 \
-    static_assert((macro) == (expected), #macro " is another number in this header");  \
-    return Request{#macro, static_cast<uint32_t>(macro), from_header};                 \
-  }()
 
 std::vector<Layout> Structs() {
   return {
@@ -134,6 +94,12 @@ napi_value List(napi_env env, const std::vector<Item>& items, Convert convert) {
   return list;
 }
 
+template <typename Item>
+std::vector<Item> Joined(std::vector<Item> one, const std::vector<Item>& other) {
+  one.insert(one.end(), other.begin(), other.end());
+  return one;
+}
+
 const char* Source(bool from_header) { return from_header ? "header" : "own"; }
 
 }  // namespace
@@ -163,8 +129,8 @@ napi_value Layouts(napi_env env, napi_callback_info) {
   };
   return Builder(env)
       .Set("linuxVersionCode", static_cast<double>(LINUX_VERSION_CODE))
-      .Set("structs", List(env, Structs(), layout))
-      .Set("requests", List(env, Requests(), request))
+      .Set("structs", List(env, Joined(Structs(), VcpuStructs()), layout))
+      .Set("requests", List(env, Joined(Requests(), VcpuRequests()), request))
       .object();
 }
 

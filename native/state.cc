@@ -7,6 +7,16 @@
 
 namespace gmem {
 
+namespace {
+
+// The rest of a mapping's last page can be used, too.
+size_t Usable(size_t mapped) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return (mapped + page - 1) / page * page;
+}
+
+}  // namespace
+
 State::~State() {
   CloseScratches();
   for (const auto& [address, length] : mappings_) munmap(reinterpret_cast<void*>(address), length);
@@ -19,8 +29,11 @@ void State::AddFd(int fd) {
 }
 
 void State::RemoveFd(int fd) {
-  const std::lock_guard lock(mutex_);
-  fds_.erase(fd);
+  {
+    const std::lock_guard lock(mutex_);
+    fds_.erase(fd);
+  }
+  if (on_close_) on_close_(fd);
 }
 
 void State::AddMapping(uintptr_t address, size_t length) {
@@ -32,17 +45,35 @@ bool State::RemoveMapping(uintptr_t address, size_t length) {
   const std::lock_guard lock(mutex_);
   const auto found = mappings_.find(address);
   if (found == mappings_.end() || found->second != length) return false;
+  const auto pin = pins_.lower_bound(address);
+  if (pin != pins_.end() && *pin - address < Usable(length)) return false;
   mappings_.erase(found);
   return true;
 }
 
 bool State::IsMapped(uintptr_t address, size_t length) {
   const std::lock_guard lock(mutex_);
+  return Contains(address, length);
+}
+
+bool State::Pin(uintptr_t address) {
+  const std::lock_guard lock(mutex_);
+  if (!Contains(address, 1)) return false;
+  pins_.insert(address);
+  return true;
+}
+
+void State::Unpin(uintptr_t address) {
+  const std::lock_guard lock(mutex_);
+  const auto pin = pins_.find(address);
+  if (pin != pins_.end()) pins_.erase(pin);
+}
+
+bool State::Contains(uintptr_t address, size_t length) const {
   auto next = mappings_.upper_bound(address);
   if (next == mappings_.begin()) return false;
   const auto& [start, mapped] = *--next;
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t usable = (mapped + page - 1) / page * page;
+  const size_t usable = Usable(mapped);
   const size_t inside = address - start;
   return inside <= usable && length <= usable - inside;
 }

@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace gmem {
@@ -20,12 +23,17 @@ class State {
 
   void AddFd(int fd);
   void RemoveFd(int fd);
+  // Is told of every fd that is removed, which is about to be closed. Set while no calls are in flight.
+  void WatchCloses(std::function<void(int fd)> watcher) { on_close_ = std::move(watcher); }
 
   void AddMapping(uintptr_t address, size_t length);
-  // False unless exactly this mapping was there.
+  // False unless exactly this mapping was there, and without a pin.
   bool RemoveMapping(uintptr_t address, size_t length);
   // Whether the range lies in one live mapping, the rest of its last page included.
   bool IsMapped(uintptr_t address, size_t length);
+  // Keeps the mapping that has this byte until Unpin, which is called as often; false when there is none.
+  bool Pin(uintptr_t address);
+  void Unpin(uintptr_t address);
 
   // A memfd for one thread's use until it is put back; -errno when there is none to be had.
   int TakeScratch();
@@ -33,10 +41,14 @@ class State {
   void CloseScratches();
 
  private:
+  bool Contains(uintptr_t address, size_t length) const;
+
   std::mutex mutex_;
   std::unordered_set<int> fds_;
   std::map<uintptr_t, size_t> mappings_;
+  std::multiset<uintptr_t> pins_;
   std::vector<int> scratches_;
+  std::function<void(int fd)> on_close_;
 };
 
 }  // namespace gmem

@@ -18,6 +18,7 @@ const IN_PLACE = 'guest_memfd: In-place conversion support, v13';
 export const capabilities = {
   KVM_CAP_USER_MEMORY: { number: 3 },
   KVM_CAP_NR_MEMSLOTS: { number: 10 },
+  KVM_CAP_MP_STATE: { number: 14 },
   KVM_CAP_SYNC_MMU: { number: 16 },
   KVM_CAP_READONLY_MEM: { number: 81 },
   KVM_CAP_CHECK_EXTENSION_VM: { number: 105 },

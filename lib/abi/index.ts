@@ -6,3 +6,4 @@ export * from './kvm.ts';
 export * from './linux.ts';
 export * from './struct.ts';
 export * from './table.ts';
+export * from './vcpu.ts';

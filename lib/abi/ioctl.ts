@@ -6,7 +6,7 @@
 import type { Fields, Struct, StructIn, StructOut } from './struct.ts';
 
 /** What the fd of an ioctl is open on. Request numbers are only unique within one kind. */
-export type FdKind = 'system' | 'vm' | 'guest-memfd' | 'gup-test';
+export type FdKind = 'system' | 'vm' | 'vcpu' | 'guest-memfd' | 'gup-test';
 
 /** The kernels an ioctl is in, where that is not "every one that has its capability". */
 export type Dialect = 'rfc-convert' | 'attributes2' | 'vm-attributes' | 'none';

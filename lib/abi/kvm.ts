@@ -85,8 +85,3 @@ export const KVM_CREATE_GUEST_MEMFD = iowr(
   struct('kvm_create_guest_memfd', { size: u64, flags: u64, reserved: array(u64, 6) }),
   { returns: 'fd', capability: 'KVM_CAP_GUEST_MEMFD', since: '6.8' },
 );
-
-/** kvm_run.exit_reason when a vCPU touched memory in the other state than it asked for. */
-export const KVM_EXIT_MEMORY_FAULT = 39;
-/** kvm_run.memory_fault.flags: the access was to private memory. */
-export const KVM_MEMORY_EXIT_FLAG_PRIVATE = 1n << 3n;

@@ -6,6 +6,7 @@
 import * as guestMemfd from './guest-memfd.ts';
 import type { FdKind, Ioctl } from './ioctl.ts';
 import * as kvm from './kvm.ts';
+import * as vcpu from './vcpu.ts';
 
 export interface NamedIoctl {
   readonly name: string;
@@ -17,8 +18,8 @@ function isIoctl(value: unknown): value is Ioctl {
 }
 
 /** All ioctls, in order of declaration. */
-export const ioctls: readonly NamedIoctl[] = Object.entries({ ...kvm, ...guestMemfd }).flatMap(([name, value]) =>
-  isIoctl(value) ? [{ name, ioctl: value }] : [],
+export const ioctls: readonly NamedIoctl[] = Object.entries({ ...kvm, ...vcpu, ...guestMemfd }).flatMap(
+  ([name, value]) => (isIoctl(value) ? [{ name, ioctl: value }] : []),
 );
 
 const byIoctl = new Map(ioctls.map((entry) => [entry.ioctl, entry.name]));

@@ -34,6 +34,13 @@ export interface Addon {
   run(records: Float64Array, count: number, buffers: readonly ArrayBufferView[]): void;
   /** Makes the calls in order on a thread of the pool, then calls `done`. Keeps `records` and `buffers` alive. */
   submit(records: Float64Array, count: number, buffers: readonly ArrayBufferView[], done: () => void): void;
+  /**
+   * An ioctl with the argument 0, on a thread of the fd's own, then `done(result)`. The request has no struct; `flag` is
+   * the address of the byte that `interrupt` sets, in a mapping made here, which stays mapped until then.
+   */
+  ioctlBlocking(fd: number, request: number, flag: bigint, done: (result: number) => void): void;
+  /** Sets the flag of the fd's blocking ioctl and makes it come back with EINTR; nothing where there is none. */
+  interrupt(fd: number): void;
   layouts(): Layouts;
   /** Closes the files that copies go through; the next copy makes a new one. */
   dispose(): void;

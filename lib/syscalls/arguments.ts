@@ -75,6 +75,14 @@ function checkStructArg(request: number, arg: Uint8Array): Uint8Array {
   return arg;
 }
 
+/** A blocking ioctl: its argument is always 0, so there can be no struct. Where the flag is, the backend checks. */
+export function checkBlocking(fd: number, request: number, flag: Address): void {
+  checkFd(fd);
+  const size = requestSize(checkRequest(request));
+  if (size > 0) throw outOfRange('request', 'one without a struct', request);
+  if (!isAddress(flag)) throw wrongType('flag', '{ address }', flag);
+}
+
 /** Pointer fix-ups: each inside the struct, each to live memory, and only where there is a struct to patch. */
 export function checkPointers(arg: IoctlArg, pointers: readonly Pointer[] | undefined): readonly Pointer[] {
   if (pointers === undefined) return [];

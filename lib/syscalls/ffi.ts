@@ -14,7 +14,8 @@ import {
   O_CLOEXEC,
   STATX_BASIC_STATS,
 } from '../abi/linux.ts';
-import { isAddress } from './arguments.ts';
+import { checkBlocking, checkFd, isAddress } from './arguments.ts';
+import { type BlockingCalls, SET } from './blocking.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { type CArgument, type Libc, openLibc } from './libc.ts';
 import { Mappings } from './mappings.ts';
@@ -36,7 +37,29 @@ export function createFfi(): Syscalls {
     backend: 'ffi',
     description: 'libc through ffi-rs',
     dispose: () => scratch.close(),
+    ...createBlocking(libc, mappings, scratch),
   });
+}
+
+/** Made at once, on the main thread, which waits for it: see `interrupt` in the seam. */
+function createBlocking(libc: Libc, mappings: Mappings, scratch: ScratchCopy): BlockingCalls {
+  /** By fd, of those whose answer nobody has seen yet. */
+  const flags = new Map<number, bigint>();
+  return {
+    ioctlBlocking: async (fd, request, flag) => {
+      checkBlocking(fd, request, flag);
+      mappings.checkInside(flag.address, SET.byteLength);
+      flags.set(fd, flag.address);
+      queueMicrotask(() => flags.delete(fd));
+      return libc.call('ioctl', fd, wide(request), 0n);
+    },
+    interrupt: (fd) => {
+      const flag = flags.get(checkFd(fd));
+      if (flag === undefined) return;
+      mappings.checkInside(flag, SET.byteLength);
+      scratch.copy(flag, SET, SET.byteLength);
+    },
+  };
 }
 
 /** The same calls, each behind the check of its arguments. */

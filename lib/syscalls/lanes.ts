@@ -1,16 +1,18 @@
 /**
  * The order of asynchronous calls. Each fd has a lane, and so has mapped memory: what is issued on a lane in one tick
  * goes to the thread pool as one batch, and what is issued while that is away goes as the next. Lanes overtake each
- * other, calls on one lane never do.
+ * other, calls on one lane never do. A blocking ioctl has its place in a lane like any call, but leaves alone.
  */
 
 import type { Addon } from './addon.ts';
-import { type LaneKey, MEMORY_LANE, memoryGone, NO_LANE, type Op, Packed, settle } from './op.ts';
+import { BLOCKING, type LaneKey, MEMORY_LANE, memoryGone, NO_LANE, type Op, Packed, settle } from './op.ts';
 
 interface Lane {
   readonly key: LaneKey;
   waiting: Op[];
-  /** The batch that is with the thread pool. */
+  /** How many of them are blocking ioctls. */
+  blocking: number;
+  /** The batch that is with the thread pool, or the blocking ioctl that is with its thread. */
   away: readonly Op[];
 }
 
@@ -30,6 +32,7 @@ export class Lanes {
   push(op: Op): Promise<unknown> {
     op.begin?.();
     const lane = this.#laneOf(op.lane);
+    if (op.call === BLOCKING) lane.blocking++;
     if (lane.waiting.push(op) === 1 && lane.away.length === 0) queueMicrotask(() => this.#send(lane));
     return new Promise((resolve, reject) => {
       op.resolve = resolve;
@@ -81,10 +84,26 @@ export class Lanes {
     this.#lanes.delete(fd);
   }
 
+  /**
+   * Interrupts the fd's first blocking ioctl that is not done.
+   * @returns it when it has not left: its flag is for the caller to set.
+   */
+  interrupt(fd: number): Op | undefined {
+    const lane = this.#lanes.get(fd);
+    if (lane === undefined) return undefined;
+    if (lane.away[0]?.call === BLOCKING) {
+      this.#addon.interrupt(fd);
+      return undefined;
+    }
+    const waiting = lane.waiting.find(({ call }) => call === BLOCKING);
+    if (waiting !== undefined) waiting.interrupted = true;
+    return waiting;
+  }
+
   #laneOf(key: LaneKey): Lane {
     const found = this.#lanes.get(key);
     if (found !== undefined) return found;
-    const lane: Lane = { key, waiting: [], away: [] };
+    const lane: Lane = { key, waiting: [], blocking: 0, away: [] };
     if (key !== NO_LANE) this.#lanes.set(key, lane);
     return lane;
   }
@@ -97,18 +116,31 @@ export class Lanes {
   }
 
   #send(lane: Lane): void {
-    lane.away = lane.waiting;
-    lane.waiting = [];
+    lane.away = takeLeaving(lane);
+    const [first] = lane.away;
     try {
-      const packed = new Packed(lane.away, this.#pointerCall);
-      this.#addon.submit(packed.records, packed.count, packed.buffers, () => {
-        settle(lane.away, packed);
-        this.#next(lane);
-      });
+      if (first?.call === BLOCKING) this.#sendBlocking(lane, first);
+      else this.#sendBatch(lane);
     } catch (error) {
       for (const op of lane.away) op.reject(error);
       this.#next(lane);
     }
+  }
+
+  #sendBatch(lane: Lane): void {
+    const packed = new Packed(lane.away, this.#pointerCall);
+    this.#addon.submit(packed.records, packed.count, packed.buffers, () => {
+      settle(lane.away, packed);
+      this.#next(lane);
+    });
+  }
+
+  #sendBlocking(lane: Lane, op: Op): void {
+    this.#addon.ioctlBlocking(op.fd, op.request, op.structAt as bigint, (result) => {
+      op.resolve(result);
+      this.#next(lane);
+    });
+    if (op.interrupted) this.#addon.interrupt(op.fd);
   }
 
   #next(lane: Lane): void {
@@ -116,6 +148,18 @@ export class Lanes {
     if (lane.waiting.length > 0) this.#send(lane);
     else if (this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key);
   }
+}
+
+/** Takes out what leaves next: a blocking ioctl, or all up to one. */
+function takeLeaving(lane: Lane): readonly Op[] {
+  const { waiting } = lane;
+  if (lane.blocking === 0) {
+    lane.waiting = [];
+    return waiting;
+  }
+  const before = waiting.findIndex(({ call }) => call === BLOCKING);
+  if (before === 0) lane.blocking--;
+  return waiting.splice(0, Math.max(before, 1));
 }
 
 function callsInFlight(calls: number, where: string, before: string): Error & { code: 'ERR_CALLS_IN_FLIGHT' } {

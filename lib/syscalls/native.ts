@@ -2,6 +2,7 @@
 
 import { type Addon, loadAddon } from './addon.ts';
 import { checkFd, checkIoctlArg } from './arguments.ts';
+import { createBlocking } from './blocking.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { Lanes } from './lanes.ts';
 import { Mappings } from './mappings.ts';
@@ -22,6 +23,7 @@ export function createNative(): Syscalls {
     backend: 'native',
     description: `addon ${path}`,
     dispose: () => addon.dispose(),
+    ...createBlocking(lanes, mappings, (address, bytes) => lanes.run(ops.copyIn(address, bytes))),
   };
   for (const name of CALL_NAMES) {
     const prepare = prepared(name, checks, ops);

@@ -7,6 +7,9 @@ export type LaneKey = number;
 export const MEMORY_LANE = -1;
 export const NO_LANE = -2;
 
+/** In place of a code: an ioctl that may block, which takes no record but goes to a thread of the fd's own. */
+export const BLOCKING = -1;
+
 /** An ioctl's `flags`: the argument is the address in `offset`. */
 export const ARGUMENT_IS_ADDRESS = 1;
 
@@ -14,7 +17,7 @@ export type Memory = Uint8Array | BigUint64Array;
 
 /** All fields are set for every call, so that the engine sees one shape. */
 export class Op {
-  /** Index into the addon's `calls`. */
+  /** Index into the addon's `calls`, or BLOCKING. */
   readonly call: number;
   readonly lane: LaneKey;
   fd: number;
@@ -30,8 +33,10 @@ export class Op {
   length = 0n;
   buffer: Memory | undefined = undefined;
   pointers: readonly Pointer[] = [];
-  /** The address of an ioctl's struct that lives in mapped memory, which must stay mapped. */
+  /** The address of an ioctl's struct (or flag) that lives in mapped memory, which must stay mapped. */
   structAt: bigint | undefined = undefined;
+  /** A blocking ioctl: somebody interrupted it before it left. */
+  interrupted = false;
   /** Runs when the call is certain to be made; may throw to prevent it. */
   begin: (() => void) | undefined = undefined;
   /** Makes the caller's answer of the kernel's; without it they are the same. */

@@ -111,6 +111,23 @@ export interface Syscalls extends AsyncCalls, SyncCalls {
   readonly description: string;
   /** Gives back what the backend itself holds; fds and mappings of the caller stay the caller's. */
   dispose(): void;
+
+  /**
+   * An ioctl that may block without bound, such as KVM_RUN, with the argument 0: made on a thread that belongs to the
+   * fd, so that it keeps none of the pool's from others and the kernel always sees the fd run by the same thread.
+   * Other calls on the fd wait for it, as for any call; the thread ends when the fd is closed.
+   *
+   * `flag` lies in a mapping made here, which stays mapped meanwhile: the byte that `interrupt` sets,
+   * kvm_run.immediate_exit. A request with a struct is a RangeError.
+   */
+  ioctlBlocking(fd: number, request: number, flag: Address): Promise<number>;
+  /**
+   * Makes the first blocking ioctl on this fd come back with -EINTR, also one that waits for its turn: sets its flag
+   * to 1 and sends its thread a signal. One that has already come back, or none at all, is fine; the flag is set until
+   * the answer is delivered, and stays set until somebody clears it.
+   * ffi makes such ioctls on the only thread it has, so nobody can interrupt them there, and only the flag is set.
+   */
+  interrupt(fd: number): void;
 }
 
 export const CALL_NAMES = [

@@ -1,12 +1,12 @@
 /** For backends that can only answer at once (ffi, mock): the asynchronous twin of every call. */
 
-import { CALL_NAMES, type Calls, type Syscalls } from './seam.ts';
+import { CALL_NAMES, type CallName, type Calls, type Syscalls } from './seam.ts';
 
 /**
  * Builds a Syscalls from synchronous calls. The call is made when it is issued, so order is kept by construction;
  * what it throws rejects the promise.
  */
-export function withTwins(calls: Calls, own: Pick<Syscalls, 'backend' | 'description' | 'dispose'>): Syscalls {
+export function withTwins(calls: Calls, own: Omit<Syscalls, CallName | `${CallName}Sync`>): Syscalls {
   const built: Record<string, unknown> = { ...own };
   for (const name of CALL_NAMES) {
     const call = calls[name].bind(calls) as (...args: unknown[]) => unknown;

@@ -40,11 +40,10 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'layouts' : `layo
   });
 
   test('the addon knows nothing that is not declared', () => {
-    const nested = ['statx_timestamp'];
+    // Structs in structs, and those that no ioctl names: vcpu-layouts.test.ts.
+    const nested = /^(statx_timestamp|kvm_segment|kvm_dtable|kvm_run(\.\w+)?)$/;
     expect(compiled().structs.map(({ name }) => name)).toEqual(
-      expect.toSatisfy((names: string[]) =>
-        names.every((name) => declaredStructs().has(name) || nested.includes(name)),
-      ),
+      expect.toSatisfy((names: string[]) => names.every((name) => declaredStructs().has(name) || nested.test(name))),
     );
     const requests = ioctls.map(({ name }) => name);
     expect(compiled().requests.filter(({ name }) => !requests.includes(name))).toEqual([]);

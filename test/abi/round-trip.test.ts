@@ -2,9 +2,10 @@
 
 import fc, { type Arbitrary } from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AnyType, ioctls, type Struct, u64 } from '../../lib/abi/index.ts';
+import { type AnyType, exitData, ioctls, kvm_run, type Struct, u64 } from '../../lib/abi/index.ts';
 
-const structs = [...new Set(ioctls.flatMap(({ ioctl }) => (ioctl.struct ? [ioctl.struct as Struct] : [])))];
+const ofIoctls = ioctls.flatMap(({ ioctl }) => (ioctl.struct ? [ioctl.struct as Struct] : []));
+const structs = [...new Set([...ofIoctls, kvm_run as Struct, ...(Object.values(exitData) as Struct[])])];
 
 const SCALARS: Readonly<Record<string, Arbitrary<unknown>>> = {
   u8: fc.nat(0xff),
@@ -16,6 +17,7 @@ const SCALARS: Readonly<Record<string, Arbitrary<unknown>>> = {
 };
 
 function valuesOf(type: AnyType): Arbitrary<unknown> {
+  if ('fields' in type) return fieldsOf(type as Struct);
   const [, element, length] = /^(\w+)\[(\d+)\]$/.exec(type.name) ?? [];
   if (element) return fc.array(SCALARS[element]!, { minLength: Number(length), maxLength: Number(length) });
   return SCALARS[type.name]!;

@@ -1,8 +1,10 @@
 /** What every backend must do, run in both forms of every call. A backend is added with one line in seam.test.ts. */
 
 import { describe } from 'vitest';
+import { blocking } from './seam/blocking.ts';
 import { files } from './seam/files.ts';
 import { inFlight } from './seam/in-flight.ts';
+import { interrupt } from './seam/interrupt.ts';
 import { ioctls } from './seam/ioctls.ts';
 import { kernelOnly } from './seam/kernel-only.ts';
 import { FORMS, type MakeSyscalls } from './seam/kit.ts';
@@ -36,5 +38,7 @@ export function seamContract({ name, make, kernel, concurrent, missing }: Backen
     }
     describe('order', () => order(make));
     if (concurrent) describe('in flight', () => inFlight(make));
+    if (kernel) describe('blocking', () => blocking(make));
+    if (kernel && concurrent) describe('interrupt', () => interrupt(make));
   });
 }
