@@ -4,6 +4,7 @@ import { checkInteger, checkOneOf, checkOptions, wrongType } from '../abi/invali
 import { PAGE_SIZE } from '../abi/linux.ts';
 import type { Syscalls } from '../syscalls/seam.ts';
 import { withTwins } from '../syscalls/twins.ts';
+import { blockingCalls } from './blocking.ts';
 import { MockCalls } from './calls.ts';
 import { type MockControls, makeControls } from './controls.ts';
 import { Faults } from './faults.ts';
@@ -65,7 +66,9 @@ export function createMock(options: MockOptions = {}): Mock {
     addressSpace: new AddressSpace(memory),
     nextNumber: () => ++number,
   };
-  const syscalls = withTwins(new MockCalls(machine), {
+  const calls = new MockCalls(machine);
+  const syscalls = withTwins(calls, {
+    ...blockingCalls(machine, calls),
     backend: 'mock',
     description: `${profile.name} on ${platform.name}: ${profile.summary}`,
     dispose: () => {

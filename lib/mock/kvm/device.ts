@@ -3,12 +3,14 @@
 import { errno } from '../../abi/errno.ts';
 import { KVM_API_VERSION, KVM_CHECK_EXTENSION, KVM_CREATE_VM, KVM_GET_API_VERSION } from '../../abi/kvm.ts';
 import { PAGE_SIZE, S_IFCHR } from '../../abi/linux.ts';
+import { KVM_GET_SUPPORTED_CPUID, KVM_GET_VCPU_MMAP_SIZE } from '../../abi/vcpu.ts';
 import type { Stat } from '../../syscalls/seam.ts';
 import { machineTypes } from '../platform/index.ts';
 import { MockFile, type UserMemory } from '../process/index.ts';
 import { checkExtension } from './capabilities.ts';
 import { Dispatcher } from './dispatch.ts';
 import type { Machine } from './machine.ts';
+import { RUN_AREA_PAGES } from './run-area.ts';
 import { Vm } from './vm.ts';
 import { VmFile } from './vm-file.ts';
 
@@ -22,6 +24,9 @@ function createVm(machine: Machine, type: bigint): number {
 const dispatcher = new Dispatcher<Machine>()
   .on(KVM_GET_API_VERSION, (_machine, value) => (value === 0n ? KVM_API_VERSION : -errno.EINVAL))
   .on(KVM_CREATE_VM, createVm)
+  .on(KVM_GET_VCPU_MMAP_SIZE, (_machine, value) => (value === 0n ? RUN_AREA_PAGES * PAGE_SIZE : -errno.EINVAL))
+  // The mock's CPU has no features to tell apart: no entries.
+  .on(KVM_GET_SUPPORTED_CPUID, (_machine, _args, writeBack) => writeBack({ nent: 0, padding: 0 }))
   .on(KVM_CHECK_EXTENSION, (machine, number) => checkExtension(machine, undefined, number));
 
 export class KvmDevice extends MockFile {

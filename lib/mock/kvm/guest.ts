@@ -5,13 +5,9 @@
 
 import { errno } from '../../abi/errno.ts';
 import { wrongValue } from '../../abi/invalid.ts';
-import {
-  KVM_MEM_READONLY,
-  KVM_MEMORY_ATTRIBUTE_PRIVATE,
-  KVM_MEMORY_EXIT_FLAG_PRIVATE,
-  KVM_X86_SW_PROTECTED_VM,
-} from '../../abi/kvm.ts';
+import { KVM_MEM_READONLY, KVM_MEMORY_ATTRIBUTE_PRIVATE, KVM_X86_SW_PROTECTED_VM } from '../../abi/kvm.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
+import { KVM_MEMORY_EXIT_FLAG_PRIVATE } from '../../abi/vcpu.ts';
 import type { Folio } from '../memory.ts';
 import { hasPrivateBit } from '../platform/index.ts';
 import { toBytes, toPages } from '../ranges.ts';
@@ -110,7 +106,8 @@ export function access(
     const here = gpa + BigInt(at);
     const within = Number(here % BigInt(PAGE_SIZE));
     const found = translate(vm, toPages(here), how.write, how.access);
-    if ('reason' in found) return found;
+    // An emulated access is reported byte-exactly, a fault by its page.
+    if ('reason' in found) return found.reason === 'mmio' ? { ...found, gpa: here } : found;
     const step = Math.min(PAGE_SIZE - within, length - at);
     move(found.folio, within, at, step);
     at += step;

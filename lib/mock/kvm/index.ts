@@ -2,4 +2,5 @@ export { KvmDevice } from './device.ts';
 export { type Access, access, type GuestExit } from './guest.ts';
 export { GuestMemfdFile } from './guest-memfd-file.ts';
 export type { Machine } from './machine.ts';
+export { VcpuFile } from './vcpu-file.ts';
 export { VmFile } from './vm-file.ts';

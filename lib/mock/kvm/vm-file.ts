@@ -14,21 +14,38 @@ import {
   KVM_SET_USER_MEMORY_REGION2,
 } from '../../abi/kvm.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
+import { KVM_CREATE_VCPU, KVM_HC_MAP_GPA_RANGE } from '../../abi/vcpu.ts';
 import type { Stat } from '../../syscalls/seam.ts';
+import { resetState } from '../cpu/index.ts';
 import { MockFile, type UserMemory } from '../process/index.ts';
 import { checkExtension } from './capabilities.ts';
 import { createGuestMemfd } from './create-guest-memfd.ts';
 import { Dispatcher } from './dispatch.ts';
 import { hasMemoryAttributes, setMemoryAttributes } from './memory-attributes.ts';
 import { setMemoryRegion } from './memory-region.ts';
+import { VcpuFile } from './vcpu-file.ts';
 import type { Vm } from './vm.ts';
 
-const KVM_HC_MAP_GPA_RANGE = 12n;
-
 /** Only what the typed API offers; the kernel knows more capabilities to enable (see known-differences.ts). */
-function enableCap({ cap, flags, args }: IoctlOut<typeof KVM_ENABLE_CAP>): number {
+function enableCap(vm: Vm, { cap, flags, args }: IoctlOut<typeof KVM_ENABLE_CAP>): number {
   if (flags !== 0 || cap !== capabilities.KVM_CAP_EXIT_HYPERCALL.number) return -errno.EINVAL;
-  return args[0]! & ~(1n << KVM_HC_MAP_GPA_RANGE) ? -errno.EINVAL : 0;
+  const hypercalls = args[0]!;
+  if (hypercalls & ~(1n << KVM_HC_MAP_GPA_RANGE)) return -errno.EINVAL;
+  vm.exitsOnMapGpaRange = hypercalls !== 0n;
+  return 0;
+}
+
+/** kvm_vm_ioctl_create_vcpu(): KVM_MAX_VCPU_IDS on x86. */
+const MAX_VCPU_IDS = 4096n;
+
+function createVcpu(vm: Vm, id: bigint): number {
+  const { fds } = vm.machine;
+  if (id >= MAX_VCPU_IDS) return -errno.EINVAL;
+  if (vm.vcpus.has(Number(id))) return -errno.EEXIST;
+  if (fds.isFull) return -errno.EMFILE;
+  const vcpu = new VcpuFile(vm, Number(id), resetState());
+  vm.vcpus.set(vcpu.id, vcpu);
+  return fds.install(vcpu);
 }
 
 const V1_FLAGS = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
@@ -36,7 +53,8 @@ const NO_GUEST_MEMFD = { guest_memfd_offset: 0n, guest_memfd: 0, pad1: 0, pad2: 
 
 const dispatcher = new Dispatcher<Vm>()
   .on(KVM_CHECK_EXTENSION, (vm, number) => checkExtension(vm.machine, vm, number))
-  .on(KVM_ENABLE_CAP, (_vm, args) => enableCap(args))
+  .on(KVM_ENABLE_CAP, enableCap)
+  .on(KVM_CREATE_VCPU, createVcpu)
   .on(KVM_CREATE_GUEST_MEMFD, (vm, { size, flags }) => createGuestMemfd(vm, size, flags))
   .on(KVM_SET_USER_MEMORY_REGION, (vm, region) =>
     region.flags & ~V1_FLAGS ? -errno.EINVAL : setMemoryRegion(vm, { ...region, ...NO_GUEST_MEMFD }),

@@ -1,0 +1,31 @@
+/** KVM_RUN of a guest that goes on for ever: it comes back when it is interrupted, and only then. */
+
+import { errno } from '../abi/errno.ts';
+import { checkBlocking, checkFd } from '../syscalls/arguments.ts';
+import type { Address, Syscalls } from '../syscalls/seam.ts';
+import type { MockCalls } from './calls.ts';
+import { type Machine, VcpuFile } from './kvm/index.ts';
+
+export function blockingCalls(machine: Machine, calls: MockCalls): Pick<Syscalls, 'ioctlBlocking' | 'interrupt'> {
+  const waiting = new Map<number, { flag: bigint; comeBack: () => void }>();
+  return {
+    ioctlBlocking: async (fd: number, request: number, argument: Address) => {
+      checkBlocking(fd, request, argument);
+      const { address: flag } = argument;
+      const answer = calls.ioctl(fd, request, 0);
+      const file = machine.fds.get(fd);
+      if (!(file instanceof VcpuFile) || !file.spinning) return answer;
+      return await new Promise<number>((resolve) => {
+        waiting.set(fd, { flag, comeBack: () => resolve(-errno.EINTR) });
+      });
+    },
+    interrupt: (fd: number) => {
+      checkFd(fd);
+      const call = waiting.get(fd);
+      if (!call) return;
+      waiting.delete(fd);
+      machine.addressSpace.copyIn(call.flag, Uint8Array.of(1));
+      call.comeBack();
+    },
+  };
+}

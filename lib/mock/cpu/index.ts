@@ -1,0 +1,2 @@
+export { Cpu, type PhysicalMemory, type Registers, type SpecialRegisters, type Stop } from './cpu.ts';
+export { resetState } from './reset.ts';
