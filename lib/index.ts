@@ -42,12 +42,22 @@ export {
   type VmType,
 } from './host/index.ts';
 export {
+  type CreateGuestOptions,
+  type CreateVcpuOptions,
   type CreateVmOptions,
+  type Guest,
+  type GuestAsked,
+  type GuestRead,
+  type GuestStopped,
+  type GuestSupport,
+  type GuestWrite,
   type Host,
   type MemoryAttributesOptions,
   type MemoryRegion,
   type MemoryRegionOptions,
   openHost,
+  type Vcpu,
+  type VcpuExit,
   type Vm,
 } from './kvm/index.ts';
 

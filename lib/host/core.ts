@@ -38,7 +38,7 @@ export async function probeBackend(opened: OpenedBackend, forced: ForcedDialect 
 const guestOf = (mock: MockControls | undefined): Features['guest'] =>
   mock
     ? { available: true, why: 'the mock plays the guest (host.mock.guest)' }
-    : { available: false, why: 'vCPUs of a real kernel are not driven by this package' };
+    : { available: false, why: 'not tried yet: await host.guestSupport()' };
 
 export class HostCore extends Resource<Handle> {
   /** Which backend answers: the addon, ffi-rs, or the mock. */
@@ -48,7 +48,7 @@ export class HostCore extends Resource<Handle> {
   /** One line for reports: which binary, which library, which mocked kernel. */
   readonly description: string;
   /** What the probe found when the host was opened. */
-  readonly features: Features;
+  declare readonly features: Features;
   /** The ioctls themselves, for values the typed API would refuse. */
   readonly raw: Raw;
   /** The mock's controls: journal, faults, pins, a guest. Only with the mock. */
@@ -60,10 +60,15 @@ export class HostCore extends Resource<Handle> {
     this.backend = opened.syscalls.backend;
     this.reason = opened.reason;
     this.description = opened.syscalls.description;
-    this.features = context.features;
+    this.learn(context.features);
     this.raw = new Raw(context);
     this.#system = system;
     if (opened.mock) Object.defineProperty(this, 'mock', { value: opened.mock });
+  }
+
+  /** Takes what is known of the kernel by now. @internal */
+  protected learn(features: Features): void {
+    Object.defineProperty(this, 'features', { value: features, enumerable: true, configurable: true });
   }
 
   /** The fd of /dev/kvm. @throws ClosedError */

@@ -50,6 +50,6 @@ export interface Features {
   /** KVM_SET_USER_MEMORY_REGION2, which a guest_memfd needs. */
   readonly userMemory2: boolean;
   readonly maxMemslots: number;
-  /** Whether guest accesses can be made, and why or why not. */
+  /** Whether guest code runs, and why or why not; on a real kernel known once `host.guestSupport()` has tried. */
   readonly guest: { readonly available: boolean; readonly why: string };
 }

@@ -8,6 +8,14 @@ import { ClosedError, KernelError } from './errors.ts';
 
 type State = 'open' | 'closing' | 'closed';
 
+/** What goes when its owner goes, and must not go earlier. */
+export interface Dependent {
+  /** The owner wants to close: end what would keep it waiting. */
+  hurry(): void;
+  /** Nothing uses the owner any more; it closes next. */
+  release(): Promise<void>;
+}
+
 export class Handle {
   /** For messages: "GuestMemfd (fd 7)". */
   readonly title: string;
@@ -16,6 +24,7 @@ export class Handle {
   #uses = 0;
   #unused: (() => void) | undefined;
   #closing: Promise<void> | undefined;
+  #dependent: Dependent | undefined;
 
   constructor(title: string, release: () => Promise<void>) {
     this.title = title;
@@ -49,6 +58,11 @@ export class Handle {
     }
   }
 
+  /** Gives it something to take along when it closes. */
+  attach(dependent: Dependent): void {
+    this.#dependent = dependent;
+  }
+
   /** The two halves of `use`, for calls that are made by the thousand. @throws ClosedError */
   enter(): void {
     this.checkOpen();
@@ -62,7 +76,9 @@ export class Handle {
 
   /** From here on every use is refused; what is under way goes on. */
   refuse(): void {
-    if (this.#state === 'open') this.#state = 'closing';
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#dependent?.hurry();
   }
 
   /** Closes once, after what is under way. A second close is the first one, or nothing when that is over. */
@@ -80,6 +96,7 @@ export class Handle {
       });
     }
     try {
+      await this.#dependent?.release();
       await this.#release();
     } finally {
       // close(2) frees the number whatever it answers: a second try could close somebody else's file.

@@ -23,7 +23,7 @@ export {
 } from './errors.ts';
 export { type FdLike, fdNumber, OwnedFd } from './fd.ts';
 export type { CreateFlags, Features } from './features.ts';
-export { checkReleased, Handle } from './handle.ts';
+export { checkReleased, type Dependent, Handle } from './handle.ts';
 export {
   type IoctlFailure,
   type IoctlOutcome,
@@ -43,6 +43,6 @@ export {
 export { checkPages } from './pages.ts';
 export type { NumericArg, Raw } from './raw.ts';
 export { FdResource, Resource } from './resource.ts';
-export { type Failure, failed, failure, type Result, type Success, success, unwrap } from './result.ts';
+export { type Failure, failed, failure, type Result, type Success, success, unwrap, unwrapIoctl } from './result.ts';
 export { recogniseDeath } from './vm-dead.ts';
 export { type VmType, vmTypeNames, vmTypeNumbers, vmTypesOf } from './vm-types.ts';

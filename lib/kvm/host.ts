@@ -2,6 +2,7 @@
 
 import { checkOneOf, checkOptions } from '../abi/invalid.ts';
 import { KVM_CREATE_VM } from '../abi/kvm.ts';
+import { PAGE_SIZE } from '../abi/linux.ts';
 import {
   checkHostOptions,
   chooseBackend,
@@ -18,7 +19,11 @@ import {
   vmTypeNames,
   vmTypeNumbers,
 } from '../host/index.ts';
+import { type GuestSupport, tryGuest } from './guest/index.ts';
 import { Vm } from './vm.ts';
+
+/** Where the probe puts its page: anywhere but where the guest itself is. */
+const PROBED = 0x1_0000_0000n;
 
 export interface CreateVmOptions {
   /** Default: 'default'. The host's are in `features.vmTypes`. */
@@ -27,6 +32,8 @@ export interface CreateVmOptions {
 
 /** One kernel, real or mocked, and everything that is open on it. Made by `openHost()`. */
 export class Host extends HostCore {
+  #guestSupport: Promise<GuestSupport> | undefined;
+
   /**
    * Makes a VM, empty and not yet initialised: SEV and TDX have steps of their own after this.
    *
@@ -45,6 +52,34 @@ export class Host extends HostCore {
     return unwrap(await this.tryCreateVm(options));
   }
 
+  /**
+   * Whether guest code runs here, found out by running some; asked once. Where KVM itself runs in a virtual machine,
+   * vCPUs can be made that never get anywhere.
+   */
+  async guestSupport(): Promise<GuestSupport> {
+    this.handle.checkOpen();
+    if (this.mock) return this.features.guest;
+    this.#guestSupport ??= this.#askGuest();
+    const guest = await this.#guestSupport.catch((error: unknown) => {
+      // Too many open files, say, is no answer to keep.
+      this.#guestSupport = undefined;
+      throw error;
+    });
+    this.learn(Object.freeze({ ...this.features, guest }));
+    return guest;
+  }
+
+  async #askGuest(): Promise<GuestSupport> {
+    await using vm = await this.createVm();
+    const made = await vm.tryCreateGuest();
+    if (!made.ok) return { available: false, why: made.error.message };
+    await using guest = made.value;
+    const initially = this.features.initShared ? 'shared' : 'private';
+    await using gmem = await vm.createGuestMemfd({ size: PAGE_SIZE, mmap: this.features.mmap, initially });
+    await vm.setMemoryRegion({ slot: 0, guestPhysAddr: PROBED, size: PAGE_SIZE, gmem });
+    return await tryGuest(guest, PROBED);
+  }
+
   /** As `createVm`, with the kernel's refusal as a value. */
   async tryCreateVm(options: CreateVmOptions = {}): Promise<Result<Vm>> {
     checkOptions('options', options, ['type']);
@@ -53,7 +88,7 @@ export class Host extends HostCore {
     return await this.handle.use(async () => {
       const { context, fd } = { context: this.context, fd: this.systemFd };
       const outcome = await issue(context.syscalls, fd, prepareIoctl(fd, KVM_CREATE_VM, vmTypeNumbers[type]));
-      return outcome.ok ? success(new Vm(context, context.own('Vm', outcome.ret), type)) : outcome;
+      return outcome.ok ? success(new Vm(context, context.own('Vm', outcome.ret), { type, system: fd })) : outcome;
     });
   }
 }

@@ -1,25 +1,19 @@
 /** A virtual machine, as far as its memory is concerned. */
 
-import { type CapabilityName, capabilities } from '../abi/capabilities.ts';
-import { checkInteger, checkOneOf, checkOptions, checkU64, U64_MAX, wrongType, wrongValue } from '../abi/invalid.ts';
+import type { CapabilityName } from '../abi/capabilities.ts';
+import { checkOptions, U64_MAX, wrongValue } from '../abi/invalid.ts';
 import type { Ioctl, IoctlOut } from '../abi/ioctl.ts';
 import {
   KVM_CHECK_EXTENSION,
   KVM_CREATE_GUEST_MEMFD,
   KVM_ENABLE_CAP,
-  KVM_MEMORY_ATTRIBUTE_PRIVATE,
   KVM_SET_MEMORY_ATTRIBUTES,
   KVM_SET_USER_MEMORY_REGION,
   KVM_SET_USER_MEMORY_REGION2,
 } from '../abi/kvm.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
-import {
-  Bindings,
-  type CreateGuestMemfdOptions,
-  checkCreate,
-  GuestMemfd,
-  type PageState,
-} from '../guest-memfd/index.ts';
+import { KVM_CREATE_VCPU } from '../abi/vcpu.ts';
+import { Bindings, type CreateGuestMemfdOptions, checkCreate, GuestMemfd } from '../guest-memfd/index.ts';
 import {
   type Context,
   checkPages,
@@ -35,19 +29,12 @@ import {
   unwrap,
   type VmType,
 } from '../host/index.ts';
+import { type CreateGuestOptions, createGuest, type Guest } from './guest/index.ts';
 import { type CheckedRegion, checkRegion, MemoryRegion, type MemoryRegionOptions, slotId } from './memory-region.ts';
 import { type RegionArgs, Slots, withRegionArgs } from './slots.ts';
-
-export type MemoryAttributesOptions = {
-  /** A guest-physical address, whole pages. */
-  readonly address: number | bigint;
-  /** Bytes, whole pages. */
-  readonly size: number | bigint;
-} & (
-  | { readonly to: PageState; readonly attributes?: undefined }
-  /** The kernel's own bits, which replace all attributes of the range. */
-  | { readonly attributes: number | bigint; readonly to?: undefined }
-);
+import { startVcpu } from './start-vcpu.ts';
+import { checkVcpuId, type Vcpu } from './vcpu.ts';
+import { attributesOf, type CreateVcpuOptions, capabilityNumber, type MemoryAttributesOptions } from './vm-options.ts';
 
 const ONE_PAGE = BigInt(PAGE_SIZE);
 
@@ -56,11 +43,14 @@ const ONE_PAGE = BigInt(PAGE_SIZE);
  */
 export class Vm extends FdResource {
   readonly type: VmType;
+  readonly #system: number;
   readonly #slots: Slots;
 
-  constructor(context: Context, handle: OwnedFd, type: VmType) {
+  /** `system`: the fd of /dev/kvm. */
+  constructor(context: Context, handle: OwnedFd, { type, system }: { type: VmType; system: number }) {
     super(context, handle);
     this.type = type;
+    this.#system = system;
     this.#slots = new Slots(handle);
   }
 
@@ -198,6 +188,54 @@ export class Vm extends FdResource {
   }
 
   /**
+   * Makes a vCPU that has what this host's CPU can offer (KVM_GET_SUPPORTED_CPUID). It starts as hardware leaves
+   * reset: in real mode, at 0xfffffff0.
+   *
+   * | errno  | meaning                                                       |
+   * |--------|---------------------------------------------------------------|
+   * | EEXIST | the id is taken                                                |
+   * | EINVAL | the id is too large, or there are as many vCPUs as there may be |
+   * | EMFILE | too many open files                                            |
+   *
+   * @throws KernelError
+   */
+  async createVcpu(options: CreateVcpuOptions = {}): Promise<Vcpu> {
+    return unwrap(await this.tryCreateVcpu(options));
+  }
+
+  /** As `createVcpu`, with the kernel's refusal as a value. */
+  async tryCreateVcpu(options: CreateVcpuOptions = {}): Promise<Result<Vcpu>> {
+    const { id = 0 } = checkOptions<CreateVcpuOptions>('options', options, ['id']);
+    checkVcpuId(id);
+    return await this.create(async () => {
+      const outcome = await this.#ask(KVM_CREATE_VCPU, id);
+      if (!outcome.ok) return outcome;
+      return await startVcpu(this.context, { system: this.#system, vm: this.handle, vcpu: outcome.ret, id });
+    });
+  }
+
+  /**
+   * Puts a guest into the VM that reads and writes guest-physical memory on request. It needs a memory region and
+   * vCPUs from id 0 on for itself, and CPUs on which KVM can run guest code (`host.guestSupport()`).
+   *
+   * ```ts
+   * await using guest = await vm.createGuest();
+   * const seen = await guest.read(0x1_0000_0000n, 16);
+   * ```
+   *
+   * @throws KernelError as `setMemoryRegion` and `createVcpu`
+   */
+  async createGuest(options: CreateGuestOptions = {}): Promise<Guest> {
+    return unwrap(await this.tryCreateGuest(options));
+  }
+
+  /** As `createGuest`, with the kernel's refusal as a value. */
+  async tryCreateGuest(options: CreateGuestOptions = {}): Promise<Result<Guest>> {
+    this.handle.checkOpen();
+    return await createGuest(this, this.context, options);
+  }
+
+  /**
    * KVM_SET_MEMORY_ATTRIBUTES: whether KVM takes guest-physical addresses for private or shared. For the kernels whose
    * dialect is `vm-attributes`; elsewhere the state belongs to the guest_memfd (`gmem.convert`).
    *
@@ -255,22 +293,4 @@ export class Vm extends FdResource {
     if (GuestMemfd.internals(gmem).context !== this.context)
       throw wrongValue('options.gmem', 'made on the same host', gmem);
   }
-}
-
-const U32_MAX = 0xffff_ffff;
-
-function capabilityNumber(capability: CapabilityName | number): number {
-  if (typeof capability === 'number') return checkInteger('capability', capability, 0, U32_MAX);
-  if (typeof capability !== 'string') throw wrongType('capability', 'a name or a number', capability);
-  return capabilities[checkOneOf('capability', capability, Object.keys(capabilities) as CapabilityName[])].number;
-}
-
-function attributesOf({ to, attributes }: MemoryAttributesOptions): bigint {
-  if ((to === undefined) === (attributes === undefined)) {
-    throw wrongValue('options', 'given one of to and attributes', { to, attributes });
-  }
-  if (attributes !== undefined) return checkU64('options.attributes', attributes);
-  return checkOneOf<PageState>('options.to', to, ['private', 'shared']) === 'private'
-    ? KVM_MEMORY_ATTRIBUTE_PRIVATE
-    : 0n;
 }

@@ -4,7 +4,7 @@ import type { CreateGuestMemfdOptions, GuestMemfd, Host, MapOptions, Mapping, Vm
 import type { ForkedProcess, MockControls, Pin } from '../mock/index.ts';
 import { Checks } from './checks.ts';
 import { Cleanup } from './cleanup.ts';
-import { Guest } from './guest.ts';
+import { type Guest, playedGuest, runningGuest } from './guest.ts';
 import { type Problem, SkipError } from './outcome.ts';
 import { pinPages } from './pin.ts';
 import type { Requires } from './requires.ts';
@@ -16,6 +16,7 @@ export class T extends Checks {
   readonly signal: AbortSignal;
   readonly cleanup = new Cleanup();
   readonly #requires: Requires;
+  readonly #guests = new Map<Vm, Guest>();
   readonly #notes: string[] = [];
   readonly #reported: Problem[] = [];
 
@@ -75,7 +76,12 @@ export class T extends Checks {
 
   /** The VM's guest. Needs `requires.guest`. */
   guest(vm: Vm): Guest {
-    return new Guest(this.#controls.guest(vm.fd));
+    const { mock } = this.host;
+    const known = this.#guests.get(vm);
+    if (known) return known;
+    const guest = mock ? playedGuest(mock.guest(vm.fd)) : runningGuest(vm, (step) => this.defer(step));
+    this.#guests.set(vm, guest);
+    return guest;
   }
 
   /** Takes references to the pages of a range, as a DMA pin does; dropped at the end. Needs `requires.pins`. */

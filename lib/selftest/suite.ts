@@ -45,7 +45,10 @@ export async function runSuite(
 
 async function prepare(spec: GroupSpec, open: SuiteOptions['open']): Promise<Prepared> {
   try {
-    return { spec, host: await open(spec) };
+    const host = await open(spec);
+    // What cases can require must be known before they are asked for it.
+    await host.guestSupport();
+    return { spec, host };
   } catch (error) {
     return { spec, reason: whyAbsent(error) };
   }

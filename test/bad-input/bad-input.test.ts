@@ -5,14 +5,14 @@ import { isClosedError, isKernelError, isUnsupportedError } from '../../lib/host
 import { openHost } from '../../lib/kvm/index.ts';
 import { realKernels, titleOf } from '../host/support/hosts.ts';
 import { membersOf } from '../host/support/members.ts';
-import { makeObjects, OBJECT_NAMES, type ObjectName, type Objects } from '../host/support/objects.ts';
+import { makeAllObjects, OBJECT_NAMES, type ObjectName, type Objects } from '../host/support/objects.ts';
 import { callMethod, validCalls } from '../host/support/valid-calls.ts';
 import { type Bad, rawCalls, table } from './table.ts';
 import { anything, show } from './values.ts';
 
 let objects: Objects;
 beforeAll(async () => {
-  objects = await makeObjects();
+  objects = await makeAllObjects();
 });
 afterAll(() => objects.host.close());
 

@@ -129,8 +129,52 @@ const many = [
 const issue = [bad('0', [undefined, ...notFd]), request, value];
 const issueFields = [bad('0', [undefined, ...notFd]), request, fields];
 
+const createVcpu = [bad('0', notOptions), bad('0.id', [...notNumber, U32_OVER])];
+const createGuest = [
+  bad('0', notOptions),
+  bad('0.vcpus', [...notNumber, 0, 65]),
+  bad('0.guestPhysAddr', [...notPages, PAGE, 1n << 52n]),
+  bad('0.slot', [...notNumber, U16_OVER]),
+  bad('0.onHypercall', [null, 1, 'x', {}, []]),
+];
+const regs = [
+  bad('0', [undefined, ...notOptions, { address: 0n }, new Uint8Array(512)]),
+  bad('0.rip', notU64),
+  bad('0.rflags', notU64),
+];
+const sregs = [
+  bad('0', [undefined, ...notOptions, { address: 0n }, new Uint8Array(512)]),
+  bad('0.cs', notOptions),
+  bad('0.cs.base', notU64),
+  bad('0.cs.selector', [...notNumber, U16_OVER]),
+  bad('0.cs.type', [...notNumber, 256]),
+  bad('0.gdt.limit', [...notNumber, U16_OVER]),
+  bad('0.interrupt_bitmap', [null, 1, 'x', {}, [1, 2, 3, 4, 5], [-1]]),
+  bad('0.cr3', notU64),
+  bad('0.efer', notU64),
+];
+const run = [bad('0', notOptions), bad('0.signal', notSignal)];
+const ioData = [
+  bad('0', [undefined, ...notOptions, { reason: 'hlt' }, { reason: 'io' }]),
+  bad('0.reason', [undefined, ...notWord, 'mmio']),
+  bad('0.size', [undefined, ...notNumber, 0, 5]),
+  bad('0.count', [undefined, ...notNumber, 2 ** 31, 2 * PAGE + 1]),
+  bad('0.dataOffset', [undefined, ...notNumber, 2 ** 31, 3 * PAGE]),
+];
+const preFault = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.gpa', [undefined, ...notPages]),
+  bad('0.size', [undefined, ...notPageCount]),
+];
+const gpa = bad('0', [undefined, ...notU64, 1n << 52n, (1n << 64n) - 1n, 2n ** 63n]);
+const byGuest = (at: string): Bad[] => [
+  bad(at, notOptions),
+  bad(`${at}.vcpu`, [...notNumber, 2, U32_OVER]),
+  bad(`${at}.signal`, notSignal),
+];
+
 export const table: Table = {
-  host: { createVm, tryCreateVm: createVm },
+  host: { createVm, tryCreateVm: createVm, guestSupport: [] },
   raw: {
     ioctl: issue,
     tryIoctl: issueFields,
@@ -151,6 +195,10 @@ export const table: Table = {
     trySetMemoryRegion: [...region.filter(({ at }) => at !== '0.gmemOffset'), bad('0.gmemOffset', [0, 0n])],
     deleteMemoryRegion: slot,
     tryDeleteMemoryRegion: slot,
+    createVcpu,
+    tryCreateVcpu: createVcpu,
+    createGuest,
+    tryCreateGuest: createGuest,
     setMemoryAttributes: [...attributes, bad('0.to', [undefined, ...notWord]), bad('0.attributes', [8n, 'x'])],
     trySetMemoryAttributes: [...attributes, bad('0.attributes', [undefined, ...notU64]), bad('0.to', ['private'])],
   },
@@ -170,6 +218,41 @@ export const table: Table = {
   },
   mapping: { read: span, tryRead: span, write, tryWrite: write, fill, tryFill: fill },
   region: { delete: [], tryDelete: [] },
+  vcpu: {
+    regs: [],
+    setRegs: regs,
+    sregs: [],
+    setSregs: sregs,
+    mpState: [],
+    setMpState: [bad('0', [undefined, ...notNumber, U32_OVER])],
+    run,
+    tryRun: run,
+    exits: run,
+    interrupt: [],
+    completeExit: [],
+    ioData,
+    setHypercallReturn: [
+      bad('0', [undefined, ...notU64.filter((value) => value !== -1 && value !== -1n), -(1n << 63n) - 1n]),
+    ],
+    preFault,
+    tryPreFault: preFault,
+  },
+  guest: {
+    read: [gpa, bad('1', [undefined, ...notNumber, 2 ** 30 + 1]), ...byGuest('2')],
+    write: [gpa, bad('1', [undefined, ...notBytes]), ...byGuest('2')],
+    fill: [
+      gpa,
+      bad('1', [undefined, ...notNumber, Number.MAX_SAFE_INTEGER]),
+      bad('2', [undefined, ...notNumber, 256]),
+      ...byGuest('3'),
+    ],
+    mapGpaRange: [
+      bad('0', [undefined, ...notPages, 1n << 52n]),
+      bad('1', [undefined, ...notPageCount, 1n << 52n, (1n << 64n) - 4096n]),
+      bad('2', [undefined, ...notWord]),
+      ...byGuest('3'),
+    ],
+  },
 };
 
 /** Of raw, by number and by declarations with and without an `address` field: buffers of the wrong kind and size. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { membersOf, symbolsOf } from '../host/support/members.ts';
-import { makeObjects, OBJECT_NAMES, type ObjectName, type Objects } from '../host/support/objects.ts';
+import { makeAllObjects, OBJECT_NAMES, type ObjectName, type Objects } from '../host/support/objects.ts';
 import { callMethod, validCalls } from '../host/support/valid-calls.ts';
 
 /** What closes each: itself, or what it hangs on. */
@@ -11,12 +11,17 @@ const closers: Record<ObjectName, (objects: Objects) => Promise<void>> = {
   gmem: ({ gmem }) => gmem.close(),
   mapping: ({ mapping }) => mapping.close(),
   region: ({ vm }) => vm.close(),
+  vcpu: ({ vcpu }) => vcpu.close(),
+  guest: ({ guest }) => guest.close(),
 };
 
 /** Answers about the object itself, which closing does not take away. */
 const ALWAYS = new Set(['closed', 'deleted']);
 
-const objects = await makeObjects();
+/** What a mock knows without asking. */
+const KNOWN = new Set(['guestSupport']);
+
+const objects = await makeAllObjects();
 const members = new Map(OBJECT_NAMES.map((name) => [name, membersOf(Object.getPrototypeOf(objects[name]))]));
 await objects.host.close();
 
@@ -30,12 +35,17 @@ for (const name of OBJECT_NAMES) {
       expect(methods.length).toBeGreaterThan(1);
     });
 
-    test.each(methods.filter((method) => method !== 'close'))('%s works before', async (method) => {
-      await using fresh = await makeObjects(method.includes('MemoryAttributes') ? { kernel: 'linux-7.3' } : undefined);
-      const made = await callMethod(fresh, name, method, argsFor(name, method, fresh)).catch((error) => error);
-      // The kernel may refuse; what matters is that it was asked.
-      expect(fresh.calls.length, String(made)).toBeGreaterThan(0);
-    });
+    test.each(methods.filter((method) => method !== 'close' && !KNOWN.has(method)))(
+      '%s works before',
+      async (method) => {
+        await using fresh = await makeAllObjects(
+          method.includes('MemoryAttributes') ? { kernel: 'linux-7.3' } : undefined,
+        );
+        const made = await callMethod(fresh, name, method, argsFor(name, method, fresh)).catch((error) => error);
+        // The kernel may refuse; what matters is that it was asked.
+        expect(fresh.calls.length, String(made)).toBeGreaterThan(0);
+      },
+    );
 
     for (const [how, close] of [
       ['closed', closers[name]],
@@ -44,7 +54,7 @@ for (const name of OBJECT_NAMES) {
       test.each(methods.filter((method) => method !== 'close'))(
         `%s after it is ${how} asks nothing of the kernel`,
         async (method) => {
-          const fresh = await makeObjects();
+          const fresh = await makeAllObjects();
           const args = argsFor(name, method, fresh);
           await close(fresh);
           fresh.calls.length = 0;
@@ -58,7 +68,7 @@ for (const name of OBJECT_NAMES) {
       );
 
       test(`close after it is ${how} does nothing`, async () => {
-        const fresh = await makeObjects();
+        const fresh = await makeAllObjects();
         await close(fresh);
         fresh.calls.length = 0;
         const target = fresh[name] as Partial<AsyncDisposable> & { close?: () => Promise<void> };
@@ -72,7 +82,7 @@ for (const name of OBJECT_NAMES) {
     }
 
     test.each(accessors.filter((accessor) => !ALWAYS.has(accessor)))('%s after close throws', async (accessor) => {
-      const fresh = await makeObjects();
+      const fresh = await makeAllObjects();
       expect(Reflect.get(fresh[name], accessor)).toBeDefined();
       await closers[name](fresh);
       expect(() => Reflect.get(fresh[name], accessor)).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }));
@@ -92,7 +102,7 @@ function argsFor(name: ObjectName, method: string, fresh: Objects): unknown[] {
 
 test('a closed object says so when it is printed, and whether it is closed', async () => {
   const { inspect } = await import('node:util');
-  const fresh = await makeObjects();
+  const fresh = await makeAllObjects();
   const { vm, gmem, mapping, host } = fresh;
   const [vmFd, gmemFd] = [vm.fd, gmem.fd];
   expect(inspect(vm)).toBe(`Vm (fd ${vmFd}) { type: 'default' }`);

@@ -24,6 +24,7 @@ export const features: Probe = async (system: System) => {
     return [missing('KVM', `not asked: ${host}`, 'see /dev/kvm and the backends above')];
   }
   try {
+    await host.guestSupport();
     return describe(host);
   } finally {
     await host.close();

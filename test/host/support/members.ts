@@ -8,7 +8,7 @@ export interface Members {
 }
 
 /** Protected members, which TypeScript keeps from users and JavaScript does not. */
-const INTERNAL = new Set(['constructor', 'create', 'systemFd']);
+const INTERNAL = new Set(['constructor', 'create', 'systemFd', 'learn']);
 
 export function membersOf(start: object): Members {
   const methods = new Set<string>();

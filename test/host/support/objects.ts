@@ -18,6 +18,15 @@ export async function makeObjects(options: MockOptions = { kernel: 'rfc-v2' }, a
   return { ...watched, host, raw: host.raw, vm, gmem, mapping, region };
 }
 
-export type Objects = Awaited<ReturnType<typeof makeObjects>>;
-export type ObjectName = 'host' | 'raw' | 'vm' | 'gmem' | 'mapping' | 'region';
-export const OBJECT_NAMES: readonly ObjectName[] = ['host', 'raw', 'vm', 'gmem', 'mapping', 'region'];
+/** With a vCPU and a guest as well, which has vCPUs of its own. */
+export async function makeAllObjects(options?: MockOptions, answers?: Answers) {
+  const objects = await makeObjects(options, answers);
+  const vcpu = await objects.vm.createVcpu({ id: 7 });
+  const guest = await objects.vm.createGuest({ vcpus: 2, onHypercall: async () => 0 });
+  objects.calls.length = 0;
+  return { ...objects, vcpu, guest };
+}
+
+export type Objects = Awaited<ReturnType<typeof makeAllObjects>>;
+export type ObjectName = 'host' | 'raw' | 'vm' | 'gmem' | 'mapping' | 'region' | 'vcpu' | 'guest';
+export const OBJECT_NAMES: readonly ObjectName[] = ['host', 'raw', 'vm', 'gmem', 'mapping', 'region', 'vcpu', 'guest'];

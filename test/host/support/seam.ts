@@ -4,7 +4,7 @@ import { CALL_NAMES, type CallName, type Calls, type Syscalls } from '../../../l
 
 export interface Recorded {
   /** Without the Sync. */
-  readonly name: CallName;
+  readonly name: CallName | 'ioctlBlocking' | 'interrupt';
   readonly args: readonly unknown[];
 }
 
@@ -34,6 +34,14 @@ export function watch(syscalls: Syscalls, answers: Answers = {}): WatchedSeam {
     };
     watched[`${name}Sync`] = (...args: unknown[]) => through(sync, args);
     watched[name] = async (...args: unknown[]) => through(async, args);
+  }
+  // These have one form only.
+  for (const name of ['ioctlBlocking', 'interrupt'] as const) {
+    const call = (syscalls[name] as (...args: unknown[]) => unknown).bind(syscalls);
+    watched[name] = (...args: unknown[]) => {
+      calls.push({ name, args });
+      return call(...args);
+    };
   }
   const own = { backend: syscalls.backend, description: syscalls.description, dispose: () => syscalls.dispose() };
   return { syscalls: { ...own, ...watched } as unknown as Syscalls, calls };

@@ -17,10 +17,12 @@ const page = { offset: 0, size: PAGE };
 const ioctl = ({ vm }: Objects) => [vm, KVM_CHECK_EXTENSION, 3];
 const conversion = { ...page, to: 'private' };
 const region = { slot: 5, guestPhysAddr: 0x10_0000, size: PAGE };
+const io = { reason: 'io', write: true, size: 1, port: 1, count: 1, dataOffset: PAGE };
+const run = () => [{ signal: AbortSignal.timeout(10_000) }];
 const attributes = { address: 0, size: PAGE, to: 'private' };
 
 export const validCalls: ValidCalls = {
-  host: { createVm: () => [{ type: 'default' }], tryCreateVm: () => [{ type: 'default' }] },
+  host: { createVm: () => [{ type: 'default' }], tryCreateVm: () => [{ type: 'default' }], guestSupport: none },
   raw: {
     ioctl,
     tryIoctl: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD, { size: PAGE }],
@@ -50,6 +52,10 @@ export const validCalls: ValidCalls = {
     trySetMemoryRegion: () => [{ ...region, userspaceAddr: 0n, readonly: true, logDirtyPages: false }],
     deleteMemoryRegion: () => [0, 0],
     tryDeleteMemoryRegion: () => [0, 0],
+    createVcpu: () => [{ id: 9 }],
+    tryCreateVcpu: () => [{ id: 7 }],
+    createGuest: () => [{ vcpus: 1, guestPhysAddr: 0x8000_0000n, slot: 9, onHypercall: async () => 0 }],
+    tryCreateGuest: () => [{ vcpus: 1, guestPhysAddr: 0x8000_0000, slot: 9 }],
     setMemoryAttributes: () => [attributes],
     trySetMemoryAttributes: () => [{ address: 0n, size: BigInt(PAGE), attributes: 8n }],
   },
@@ -76,9 +82,32 @@ export const validCalls: ValidCalls = {
     tryFill: () => [0, 1, 1],
   },
   region: { delete: none, tryDelete: none },
+  vcpu: {
+    regs: none,
+    setRegs: () => [{ rip: 0n, rflags: 2 }],
+    sregs: none,
+    setSregs: () => [{ cs: { base: 0n, limit: 0xffff }, gdt: { base: 0n, limit: 7 }, cr0: 0n }],
+    mpState: none,
+    setMpState: () => [0],
+    run,
+    tryRun: run,
+    exits: run,
+    interrupt: none,
+    completeExit: none,
+    ioData: () => [io],
+    setHypercallReturn: () => [-1],
+    preFault: () => [{ gpa: 0, size: PAGE }],
+    tryPreFault: () => [{ gpa: 0n, size: BigInt(PAGE) }],
+  },
+  guest: {
+    read: () => [0, 1, { vcpu: 1, signal: new AbortController().signal }],
+    write: () => [0n, Uint8Array.of(1), { vcpu: 0 }],
+    fill: () => [0, 1, 1, { vcpu: 1 }],
+    mapGpaRange: () => [0, PAGE, 'private', { vcpu: 0 }],
+  },
 };
 
-/** Calls a method by name. What it throws at once rejects as well. */
+/** Calls a method by name. What it throws at once rejects as well; of what it iterates over, the first is the answer. */
 export async function callMethod(
   objects: Objects,
   name: ObjectName,
@@ -86,5 +115,9 @@ export async function callMethod(
   args: unknown[],
 ): Promise<unknown> {
   const object = objects[name] as unknown as Record<string, (...args: unknown[]) => unknown>;
-  return await object[method]?.(...args);
+  const answer = await object[method]?.(...args);
+  return isIterator(answer) ? await answer.next().finally(() => answer.return()) : answer;
 }
+
+const isIterator = (value: unknown): value is AsyncGenerator<unknown, void, void> =>
+  typeof value === 'object' && value !== null && Symbol.asyncIterator in value;

@@ -1,0 +1,16 @@
+/** Showing a vCPU the CPU that this host can offer. Without it a vCPU has no 64-bit mode. */
+
+import { KVM_CPUID_ENTRY_BYTES, KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2 } from '../abi/vcpu.ts';
+import { type Context, type IoctlOutcome, issue, prepareIoctl } from '../host/index.ts';
+
+/** More than any CPU has: Linux itself stops at 256 (KVM_MAX_CPUID_ENTRIES). */
+const ENTRIES = 256;
+
+/** `system` and `vcpu` are fds. */
+export async function showHostCpu({ syscalls }: Context, system: number, vcpu: number): Promise<IoctlOutcome<unknown>> {
+  const header = KVM_GET_SUPPORTED_CPUID.struct.encode({ nent: ENTRIES });
+  const cpuid = new Uint8Array(header.byteLength + ENTRIES * KVM_CPUID_ENTRY_BYTES);
+  cpuid.set(header);
+  const asked = await issue(syscalls, system, prepareIoctl(system, KVM_GET_SUPPORTED_CPUID, cpuid));
+  return asked.ok ? await issue(syscalls, vcpu, prepareIoctl(vcpu, KVM_SET_CPUID2, cpuid)) : asked;
+}
