@@ -42,11 +42,13 @@ export const ACCELERATORS = Object.freeze({
 });
 
 /**
- * The kernel's parameters. Every kind of trouble ends in a panic, a panic ends QEMU, and an NMI from the monitor is how a
- * hang is turned into a panic that prints what every task was doing (panic_sys_info; panic_print in older kernels).
+ * The kernel's parameters. Every kind of trouble ends in a panic, and a panic ends QEMU. An NMI from the monitor is how a
+ * hang becomes a panic, which then prints what every task was doing (panic_print=0x41 before Linux 6.17).
  */
-const PARAMETERS =
-  'console=ttyS0 panic=-1 oops=panic unknown_nmi_panic panic_sys_info=tasks,all_bt no_timer_check tsc=reliable';
+const PARAMETERS = [
+  'console=ttyS0 panic=-1 oops=panic unknown_nmi_panic panic_print=0x41 panic_sys_info=tasks,all_bt',
+  'no_timer_check tsc=reliable',
+].join(' ');
 
 /**
  * @typedef {object} Machine

@@ -13,7 +13,7 @@ const BOOT_LIMIT = 180_000;
 /** setTimeout takes no more, in seconds: 24 days. */
 const LONGEST = 2 ** 31 / 1000;
 /** How long a panic may take to print every task's stack, and a finished guest to switch itself off. */
-const DYING_LIMIT = 10_000;
+const DYING_LIMIT = 20_000;
 
 /**
  * @typedef {object} Session
