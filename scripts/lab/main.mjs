@@ -1,3 +1,4 @@
+// @ts-check
 import { build } from './commands/build.mjs';
 import { clean, list } from './commands/list.mjs';
 import { run } from './commands/run.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What `lab test` runs, and in which kernels; each test in a machine of its own. One more test is one more entry.
  *

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 // Stands in for QEMU and the guest in it: the same sockets, and a guest that does what $LAB_TEST_GUEST says.
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';

@@ -1,3 +1,4 @@
+// @ts-check
 // A lab to be killed: forked-session.mjs QEMU
 import { startSession } from '../../scripts/lab/machine/session.mjs';
 

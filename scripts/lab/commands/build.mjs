@@ -1,3 +1,4 @@
+// @ts-check
 import { openCache } from '../host/cache.mjs';
 import { build as buildKernel } from '../kernel/build.mjs';
 import { callerFolder } from './machine-options.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * A subcommand.
  * @typedef {object} Command

@@ -1,3 +1,4 @@
+// @ts-check
 import { openCache } from '../host/cache.mjs';
 import { say } from '../host/failure.mjs';
 import { forRunning, requirePackages } from '../host/packages.mjs';

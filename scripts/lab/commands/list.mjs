@@ -1,3 +1,4 @@
+// @ts-check
 import { join } from 'node:path';
 import { openCache } from '../host/cache.mjs';
 import { Failure, status } from '../host/failure.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 import { Failure, status } from '../host/failure.mjs';
 import { execute } from './execute.mjs';
 import { machineOptions } from './machine-options.mjs';

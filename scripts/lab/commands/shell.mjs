@@ -1,3 +1,4 @@
+// @ts-check
 import { execute } from './execute.mjs';
 import { machineOptions } from './machine-options.mjs';
 

@@ -1,3 +1,4 @@
+// @ts-check
 import { spawnSync } from 'node:child_process';
 import { openCache } from '../host/cache.mjs';
 import { Failure, say, status } from '../host/failure.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 /** Exit statuses of the lab itself. A command's own status is passed on; these follow timeout(1) where it has a word for it. */
 export const status = Object.freeze({ failed: 1, usage: 2, timedOut: 124, kernelFailed: 125 });
 

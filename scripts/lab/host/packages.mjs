@@ -1,3 +1,4 @@
+// @ts-check
 import { existsSync } from 'node:fs';
 import { Failure, say } from './failure.mjs';
 import { openLog } from './logged.mjs';

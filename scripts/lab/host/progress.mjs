@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * One line about work that takes long: rewritten in place on a terminal, printed again now and then elsewhere.
  * @param {() => string} text what to show

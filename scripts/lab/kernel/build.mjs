@@ -1,3 +1,4 @@
+// @ts-check
 import { rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { Failure, say } from '../host/failure.mjs';

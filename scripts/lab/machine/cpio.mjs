@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The "newc" archive the kernel unpacks as its initramfs (Documentation/driver-api/early-userspace/buffer-format.rst):
  * a header of 8-digit hexadecimal fields, the name and the data, each padded to 4 bytes.

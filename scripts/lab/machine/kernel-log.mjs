@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What a kernel prints when something in it is wrong. A line is looked at without its time stamp. That a process got a
  * fault of its own ("traps: node[12] general protection fault ip:...") is not the kernel's.

@@ -1,3 +1,4 @@
+// @ts-check
 import { Writable } from 'node:stream';
 
 /** Counts the results in KTAP (Documentation/dev-tools/ktap.rst) as it passes it on, subtests included. */

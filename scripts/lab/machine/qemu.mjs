@@ -1,3 +1,4 @@
+// @ts-check
 import { status as exitStatus, Failure } from '../host/failure.mjs';
 import { keepTag, ROOT_TAG } from './script.mjs';
 

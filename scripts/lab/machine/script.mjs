@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What the guest's init is told to do.
  * @typedef {object} Orders

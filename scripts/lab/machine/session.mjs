@@ -1,3 +1,4 @@
+// @ts-check
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { startTied } from '../host/processes.mjs';

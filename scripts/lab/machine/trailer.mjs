@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * A stream that ends with a token, at whatever places it is cut: everything before the token is passed on at once, the
  * token itself never. A port of a virtual machine has no end of its own that the host could see.

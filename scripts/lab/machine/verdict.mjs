@@ -1,3 +1,4 @@
+// @ts-check
 import { status } from '../host/failure.mjs';
 
 /**
