@@ -1,0 +1,31 @@
+// @ts-check
+/**
+ * What `lab test` runs, and in which kernels; each test in a machine of its own. One more test is one more entry.
+ *
+ * @typedef {object} LabTest
+ * @property {string} name
+ * @property {string[]} command
+ * @property {boolean} ktap      whether it prints KTAP: then a "not ok", or no "ok" at all, is a failure whatever its status
+ * @property {number} timeout    seconds
+ * @property {string[]} [options] of `lab run`
+ */
+
+/** Run on the host before anything else: the guest has neither a compiler's time nor a network. */
+export const prepare = ['bash', '-c', 'set -euo pipefail; . scripts/setup; setup'];
+
+/**
+ * Built when they are not there, as by `lab build`; paths are relative to the project's folder. `--kernel` stands in for
+ * all of them.
+ * @type {readonly { name: string, source?: string, patches?: string, config?: string }[]}
+ */
+export const kernels = [{ name: 'default' }];
+
+/** @type {readonly LabTest[]} */
+export const tests = [
+  {
+    name: 'selftest',
+    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native'],
+    ktap: true,
+    timeout: 200,
+  },
+];
