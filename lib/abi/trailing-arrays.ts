@@ -3,6 +3,8 @@
  * many entries follow. Source: include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kvm.h.
  */
 
+import { KVM_CPUID_ENTRY_BYTES, KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2 } from './vcpu.ts';
+
 interface TrailingArray {
   /** The count is the struct's first field. */
   readonly countBytes: 4 | 8;
@@ -12,16 +14,16 @@ interface TrailingArray {
 }
 
 const MSR_LIST: TrailingArray = { countBytes: 4, at: 4, entry: 4 };
-const CPUID: TrailingArray = { countBytes: 4, at: 8, entry: 40 };
+const CPUID: TrailingArray = { countBytes: 4, at: 8, entry: KVM_CPUID_ENTRY_BYTES };
 const MSRS: TrailingArray = { countBytes: 4, at: 8, entry: 16 };
 const REG_LIST: TrailingArray = { countBytes: 8, at: 8, entry: 8 };
 
 const ARRAYS = new Map<number, TrailingArray>([
   [0xc004_ae02, MSR_LIST], // KVM_GET_MSR_INDEX_LIST
   [0xc004_ae0a, MSR_LIST], // KVM_GET_MSR_FEATURE_INDEX_LIST
-  [0xc008_ae05, CPUID], // KVM_GET_SUPPORTED_CPUID
+  [KVM_GET_SUPPORTED_CPUID.request, CPUID],
   [0xc008_ae09, CPUID], // KVM_GET_EMULATED_CPUID
-  [0x4008_ae90, CPUID], // KVM_SET_CPUID2
+  [KVM_SET_CPUID2.request, CPUID],
   [0xc008_ae91, CPUID], // KVM_GET_CPUID2
   [0xc008_ae88, MSRS], // KVM_GET_MSRS
   [0x4008_ae89, MSRS], // KVM_SET_MSRS

@@ -17,6 +17,7 @@ import {
 } from '../abi/guest-memfd.ts';
 import type { Dialect, Ioctl } from '../abi/ioctl.ts';
 import { KVM_MEMORY_ATTRIBUTE_PRIVATE, KVM_SET_MEMORY_ATTRIBUTES } from '../abi/kvm.ts';
+import { PAGE_SIZE } from '../abi/linux.ts';
 
 export const dialectNames: readonly Dialect[] = ['rfc-convert', 'attributes2', 'vm-attributes', 'none'];
 
@@ -90,7 +91,7 @@ export interface FlagRules {
   convertible(flags: bigint): boolean;
 }
 
-const PAGE = 4096n;
+const PAGE = BigInt(PAGE_SIZE);
 const HUGE = 1n << 21n;
 /** 2 MiB, as log2 in the flag word. */
 const HUGE_SIZE = 21n << GUESTMEM_HUGETLB_FLAG_SHIFT;

@@ -3,7 +3,7 @@
  * encoding, decoding and the making of errors are written once.
  */
 
-import type { ErrnoName } from '../abi/errno.ts';
+import { type ErrnoName, errno } from '../abi/errno.ts';
 import { checkBigint, checkBytes, checkU64, tooSmall, wrongType } from '../abi/invalid.ts';
 import type { Ioctl, IoctlIn, IoctlOut } from '../abi/ioctl.ts';
 import { requestName } from '../abi/table.ts';
@@ -96,11 +96,9 @@ function finish<Out>({ fd, ioctl, args }: Issued, ret: number, out: Out): IoctlO
   return { ...failure(call, ret), ret, out };
 }
 
-const EAGAIN = -11;
-
 /** Only EAGAIN leaves a meaningful number there: for ENOMEM RFC v2 writes back an uninitialised one. */
 function errorOffset(ret: number, out: unknown): { errorOffset?: bigint } {
-  if (ret !== EAGAIN || typeof out !== 'object' || out === null || !('error_offset' in out)) return {};
+  if (ret !== -errno.EAGAIN || typeof out !== 'object' || out === null || !('error_offset' in out)) return {};
   return { errorOffset: out.error_offset as bigint };
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { IoctlOut } from '../../abi/ioctl.ts';
+import { PAGE_SIZE } from '../../abi/linux.ts';
 import type { KVM_GET_REGS, KVM_GET_SREGS } from '../../abi/vcpu.ts';
 import { walk } from './paging.ts';
 
@@ -34,7 +35,7 @@ export type Stop<E> =
 const REP = 0xf3;
 const REP_MOVSB = 0xa4;
 const REP_STOSB = 0xaa;
-const PAGE = 4096n;
+const PAGE = BigInt(PAGE_SIZE);
 const CR0_PG = 1n << 31n;
 /** More steps than this without an exit, and it is taken to go on for ever. */
 const PATIENCE = 10_000;
