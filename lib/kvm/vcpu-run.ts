@@ -1,7 +1,7 @@
 /** The kvm_run area of a vCPU: mapping it, and one KVM_RUN with what it left there. */
 
 import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../abi/linux.ts';
-import { exitData, KVM_GET_VCPU_MMAP_SIZE, KVM_RUN, KVM_RUN_EXIT, kvm_run } from '../abi/vcpu.ts';
+import { KVM_GET_VCPU_MMAP_SIZE, KVM_RUN, kvm_run } from '../abi/vcpu.ts';
 import {
   type Context,
   checkReleased,
@@ -35,6 +35,7 @@ export class RunArea implements Dependent {
   readonly #length: number;
   #interrupted = false;
   #hurried = false;
+  #last: VcpuExit | undefined;
   /** Ends with the KVM_RUN under way. */
   #running: Promise<void> | undefined;
 
@@ -58,6 +59,11 @@ export class RunArea implements Dependent {
   /** Bytes. */
   get length(): number {
     return this.#length;
+  }
+
+  /** The exit that the area tells of. */
+  get last(): VcpuExit | undefined {
+    return this.#last;
   }
 
   /** One KVM_RUN, after those that were asked for before. */
@@ -96,11 +102,13 @@ export class RunArea implements Dependent {
   async #enter(): Promise<Result<VcpuExit>> {
     const { syscalls } = this.#context;
     this.#interrupted = false;
+    this.#last = undefined;
     await syscalls.copyIn(this.#address, CLEARED);
     if (this.#interrupted) return success({ reason: 'interrupted' });
     const flag = { address: this.#address + IMMEDIATE_EXIT };
     const ret = await syscalls.ioctlBlocking(this.#fd, KVM_RUN.request, flag);
     const exit = decodeExit(ret, await this.read(0, EXIT_BYTES));
+    this.#last = exit;
     return exit ? success(exit) : failure({ syscall: 'ioctl', request: 'KVM_RUN', fd: this.#fd }, ret);
   }
 
@@ -109,6 +117,7 @@ export class RunArea implements Dependent {
     const { syscalls } = this.#context;
     const flag = { address: this.#address + IMMEDIATE_EXIT };
     return this.#alone(async () => {
+      this.#last = undefined;
       await syscalls.copyIn(flag.address, Uint8Array.of(1));
       await syscalls.ioctlBlocking(this.#fd, KVM_RUN.request, flag);
     });
@@ -138,13 +147,5 @@ export class RunArea implements Dependent {
 
   async write(at: number, bytes: Uint8Array): Promise<void> {
     await this.#context.syscalls.copyIn(this.#address + BigInt(at), bytes);
-  }
-
-  /** What the guest gets back from the hypercall it exited for. */
-  async setHypercallReturn(value: bigint): Promise<void> {
-    const { offset } = exitData.hypercall.fields.find(({ name }) => name === 'ret')!;
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
-    await this.write(KVM_RUN_EXIT + offset, bytes);
   }
 }

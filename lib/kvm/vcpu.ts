@@ -1,15 +1,6 @@
 /** A virtual CPU: its registers, and running it from exit to exit. */
 
-import {
-  checkBigint,
-  checkInteger,
-  checkOneOf,
-  checkOptions,
-  I64_MIN,
-  outOfRange,
-  U64_MAX,
-  wrongType,
-} from '../abi/invalid.ts';
+import { checkInteger, checkOneOf, checkOptions, outOfRange, U64_MAX, wrongType } from '../abi/invalid.ts';
 import type { Ioctl, IoctlIn, IoctlOut } from '../abi/ioctl.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import {
@@ -37,7 +28,8 @@ import {
   unwrap,
   unwrapIoctl,
 } from '../host/index.ts';
-import type { IoExit, VcpuExit } from './exits.ts';
+import type { HypercallExit, IoExit, MmioExit, VcpuExit } from './exits.ts';
+import { checkResponse } from './respond.ts';
 import type { RunArea } from './vcpu-run.ts';
 
 export type Registers = IoctlOut<typeof KVM_GET_REGS>;
@@ -180,10 +172,25 @@ export class Vcpu extends FdResource {
     return await this.handle.use(() => this.#area.read(at, length));
   }
 
-  /** What the guest gets back from the hypercall it exited for: 0, or -errno as KVM's own hypercalls answer. */
-  async setHypercallReturn(value: number | bigint): Promise<void> {
-    const answer = checkBigint('value', value, I64_MIN, U64_MAX);
-    await this.handle.use(() => this.#area.setHypercallReturn(answer));
+  /**
+   * Answers the last exit, where the guest waits for an answer: what it reads from a port or from an address without
+   * memory, or what its hypercall returns (0, or -errno as KVM's own hypercalls answer). The next run passes it on; a
+   * guest that got no answer finds zeros, or what was left over at the port.
+   *
+   * ```ts
+   * for await (const exit of vcpu.exits({ signal })) {
+   *   if (exit.reason === 'mmio' && !exit.write) await vcpu.respond(exit, new Uint8Array(exit.data.length).fill(0xff));
+   * }
+   * ```
+   *
+   * @throws TypeError for an exit that takes no answer, or that is not the last; RangeError for another number of bytes
+   */
+  async respond(exit: IoExit | MmioExit, bytes: Uint8Array): Promise<void>;
+  async respond(exit: HypercallExit, returns: number | bigint): Promise<void>;
+  async respond(exit: VcpuExit, answer: Uint8Array | number | bigint): Promise<void> {
+    this.handle.checkOpen();
+    const { at, bytes } = checkResponse(exit, answer, this.#area.last);
+    await this.handle.use(() => this.#area.write(at, bytes));
   }
 
   /**

@@ -231,8 +231,10 @@ export const table: Table = {
     interrupt: [],
     completeExit: [],
     ioData,
-    setHypercallReturn: [
-      bad('0', [undefined, ...notU64.filter((value) => value !== -1 && value !== -1n), -(1n << 63n) - 1n]),
+    respond: [
+      // What looks like the last exit is not it.
+      bad('0', [undefined, ...notOptions, { reason: 'hlt' }, { reason: 'io', write: false, size: 1, count: 1 }]),
+      bad('1', [undefined, ...notBytes, 0, -1n, new Uint8Array(0), new Uint8Array(2)]),
     ],
     preFault,
     tryPreFault: preFault,

@@ -1,6 +1,6 @@
 /** Vcpus that run a few bytes of code in real mode, from page 0 of their memory. */
 
-import type { Vcpu, Vm } from '../../lib/kvm/index.ts';
+import type { Vcpu, VcpuExit, Vm } from '../../lib/kvm/index.ts';
 import type { MockOptions } from '../../lib/mock/index.ts';
 import { openWatched } from '../host/support/hosts.ts';
 import type { Answers } from '../host/support/seam.ts';
@@ -13,6 +13,8 @@ export const code = {
   nop: [0x90],
   /** `out 0x10, al` */
   out: [0xe6, 0x10],
+  /** `in al, 0x10` */
+  in: [0xe4, 0x10],
   /** `rep stosb` */
   fill: [0xf3, 0xaa],
   /** `rep movsb` */
@@ -23,6 +25,13 @@ export const code = {
   /** `ud2` */
   unknown: [0x0f, 0x0b],
 } as const;
+
+/** Runs to the next exit, which has this reason. */
+export async function exitOf<R extends VcpuExit['reason']>(vcpu: Vcpu, reason: R) {
+  const exit = await vcpu.run();
+  if (exit.reason !== reason) throw new Error(`wanted ${reason}, got ${exit.reason}`);
+  return exit as Extract<VcpuExit, { reason: R }>;
+}
 
 /** The next instruction is the first byte of page 0. */
 export async function restart(vcpu: Vcpu, regs: Parameters<Vcpu['setRegs']>[0] = {}): Promise<void> {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { KVM_RUN } from '../../lib/abi/vcpu.ts';
 import { openHost, type VcpuExit } from '../../lib/kvm/index.ts';
 import { openWatched, realKernels, titleOf } from '../host/support/hosts.ts';
-import { code, PAGE, profiles, program, restart } from './support.ts';
+import { code, exitOf, PAGE, profiles, program, restart } from './support.ts';
 
 const KVM_HC_MAP_GPA_RANGE = 12n;
 const interrupted = { reason: 'interrupted' };
@@ -55,15 +55,43 @@ for (const kernel of profiles) {
       const { vcpu, memory } = all;
       const gpa = 0x10_0000n;
       await restart(vcpu, { rsi: gpa, rdi: BigInt(PAGE), rcx: 1n });
-      expect(await vcpu.run()).toEqual({ reason: 'mmio', gpa, write: false, data: Uint8Array.of(0) });
+      const exit = await exitOf(vcpu, 'mmio');
+      expect(exit).toEqual({ reason: 'mmio', gpa, write: false, data: Uint8Array.of(0) });
       expect((await vcpu.regs()).rcx).toBe(1n);
+      await vcpu.respond(exit, Uint8Array.of(0xc3));
       expect(await vcpu.run()).toEqual({ reason: 'hlt' });
-      expect(await memory.read(PAGE, 1)).toEqual(Uint8Array.of(0));
+      expect(await memory.read(PAGE, 1)).toEqual(Uint8Array.of(0xc3));
       // From MMIO to MMIO: the read, and then the write of what was read.
       await restart(vcpu, { rsi: gpa, rdi: 2n * gpa, rcx: 1n });
       expect(await vcpu.run()).toMatchObject({ reason: 'mmio', gpa, write: false });
       expect(await vcpu.run()).toMatchObject({ reason: 'mmio', gpa: 2n * gpa, write: true });
       expect(await vcpu.run()).toEqual({ reason: 'hlt' });
+    });
+
+    test('waits for the answer to a port read', async () => {
+      await using all = await program([...code.in, ...code.hlt], { kernel });
+      const { vcpu } = all;
+      await restart(vcpu, { rax: 0x1122n });
+      const exit = await exitOf(vcpu, 'io');
+      expect(exit).toMatchObject({ write: false, size: 1, port: 0x10, count: 1 });
+      await vcpu.respond(exit, Uint8Array.of(0x5a));
+      expect(await vcpu.run()).toEqual({ reason: 'hlt' });
+      expect((await vcpu.regs()).rax).toBe(0x115an);
+    });
+
+    test('takes an answer to its last exit only, and only where it waits for one', async () => {
+      await using all = await program([...code.out, ...code.in, ...code.hlt], { kernel });
+      const { vcpu } = all;
+      const wrongExit = { code: 'ERR_INVALID_ARG_VALUE' };
+      const out = await exitOf(vcpu, 'io');
+      await expect(vcpu.respond(out, Uint8Array.of(1))).rejects.toMatchObject(wrongExit);
+      const read = await exitOf(vcpu, 'io');
+      await expect(vcpu.respond({ ...read }, Uint8Array.of(1))).rejects.toMatchObject(wrongExit);
+      await expect(vcpu.respond(read, new Uint8Array(2))).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
+      await expect(vcpu.respond(read as never, 1)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
+      await vcpu.respond(read, Uint8Array.of(1));
+      await vcpu.completeExit();
+      await expect(vcpu.respond(read, Uint8Array.of(1))).rejects.toMatchObject(wrongExit);
     });
 
     test('brings hypercalls out where they were asked for', async () => {
@@ -75,12 +103,9 @@ for (const kernel of profiles) {
       expect((await vcpu.regs()).rax).toBe(BigInt.asUintN(64, -1000n));
       await vm.enableCap('KVM_CAP_EXIT_HYPERCALL', [1 << 12]);
       await restart(vcpu, call);
-      expect(await vcpu.run()).toMatchObject({
-        reason: 'hypercall',
-        nr: 12n,
-        mapGpaRange: { gpa: 0x1000n, size: 0x2000n, to: 'private' },
-      });
-      await vcpu.setHypercallReturn(-22);
+      const exit = await exitOf(vcpu, 'hypercall');
+      expect(exit).toMatchObject({ nr: 12n, mapGpaRange: { gpa: 0x1000n, size: 0x2000n, to: 'private' } });
+      await vcpu.respond(exit, -22);
       expect(await vcpu.run()).toEqual({ reason: 'hlt' });
       expect((await vcpu.regs()).rax).toBe(BigInt.asUintN(64, -22n));
     });

@@ -133,7 +133,7 @@ export class GuestWorker {
       if (exit.reason !== 'hypercall' || !this.#onHypercall) return exit;
       const answer = await this.#onHypercall(exit);
       if (answer === undefined) return exit;
-      await this.vcpu.setHypercallReturn(answer);
+      await this.vcpu.respond(exit, answer);
     }
   }
 

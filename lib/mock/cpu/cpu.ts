@@ -24,6 +24,7 @@ export type Stop<E> =
   /** `during`: what it wanted the memory for. `byte`: the first of those it wanted to write. */
   | { readonly kind: 'memory'; readonly exit: E; readonly during: During; readonly byte: number }
   | { readonly kind: 'out'; readonly port: number; readonly byte: number }
+  | { readonly kind: 'in'; readonly port: number }
   | { readonly kind: 'hypercall' }
   | { readonly kind: 'hlt' }
   /** An instruction it does not know, or memory its tables do not have. */
@@ -89,8 +90,9 @@ export class Cpu<E> {
     }
   }
 
-  /** After an `out`, the instruction is over. */
-  finishOut(): void {
+  /** After an `out`, or an `in` that got its byte, the instruction is over. */
+  finishPort(read?: number): void {
+    if (read !== undefined) this.regs.rax = (this.regs.rax & ~0xffn) | BigInt(read);
     this.regs.rip += 2n;
   }
 
@@ -121,6 +123,7 @@ export class Cpu<E> {
     if (first === REP && second === REP_MOVSB) return this.#repeat(2n, (size) => this.#copy(size));
     if (first === REP && second === REP_STOSB) return this.#repeat(2n, (size) => this.#store(size));
     if (first === 0xe6) return { kind: 'out', port: second!, byte: Number(this.regs.rax & 0xffn) };
+    if (first === 0xe4) return { kind: 'in', port: second! };
     if (first === 0x0f && second === 0x01 && (third === 0xc1 || third === 0xd9)) return { kind: 'hypercall' };
     if (first === 0xf4) return this.#advance(1n, { kind: 'hlt' });
     if (first === 0x90) return this.#advance(1n);

@@ -10,6 +10,7 @@ import {
   KVM_EXIT_INTERNAL_ERROR,
   KVM_EXIT_INTR,
   KVM_EXIT_IO,
+  KVM_EXIT_IO_IN,
   KVM_EXIT_IO_OUT,
   KVM_EXIT_MEMORY_FAULT,
   KVM_EXIT_MMIO,
@@ -69,14 +70,21 @@ export class RunArea {
 
   out(port: number, byte: number): number {
     this.folio(1).bytes[0] = byte;
-    this.#exit(KVM_EXIT_IO, exitData.io, {
-      direction: KVM_EXIT_IO_OUT,
-      size: 1,
-      port,
-      count: 1,
-      data_offset: PORT_DATA,
-    });
+    return this.#port(port, KVM_EXIT_IO_OUT);
+  }
+
+  in(port: number): number {
+    return this.#port(port, KVM_EXIT_IO_IN);
+  }
+
+  #port(port: number, direction: number): number {
+    this.#exit(KVM_EXIT_IO, exitData.io, { direction, size: 1, port, count: 1, data_offset: PORT_DATA });
     return 0;
+  }
+
+  /** What userspace answered to the last port read. */
+  get portAnswer(): number {
+    return this.folio(1).bytes[0]!;
   }
 
   hypercall(nr: bigint, args: readonly bigint[]): number {

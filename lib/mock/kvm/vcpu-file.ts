@@ -99,6 +99,9 @@ function leave(vcpu: VcpuFile, stop: Stop<GuestExit>): number {
     case 'out':
       vcpu.pending = finishUnlessMoved(cpu);
       return area.out(stop.port, stop.byte);
+    case 'in':
+      vcpu.pending = finishUnlessMoved(cpu, () => area.portAnswer);
+      return area.in(stop.port);
     case 'hypercall':
       vcpu.pending = () => {
         cpu.finishHypercall(area.hypercallAnswer);
@@ -117,11 +120,11 @@ function leave(vcpu: VcpuFile, stop: Stop<GuestExit>): number {
   }
 }
 
-/** complete_fast_pio_out(): where userspace set RIP elsewhere meanwhile, the old instruction is forgotten. */
-function finishUnlessMoved(cpu: Cpu<GuestExit>): () => undefined {
+/** complete_fast_pio_out() and _in(): where userspace set RIP elsewhere meanwhile, the old instruction is forgotten. */
+function finishUnlessMoved(cpu: Cpu<GuestExit>, answer?: () => number): () => undefined {
   const { rip } = cpu.regs;
   return () => {
-    if (cpu.regs.rip === rip) cpu.finishOut();
+    if (cpu.regs.rip === rip) cpu.finishPort(answer?.());
     return undefined;
   };
 }

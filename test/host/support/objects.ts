@@ -1,5 +1,6 @@
 /** One of each object the typed API makes, on a watched mock. */
 
+import type { Mapping, Vcpu, VcpuExit } from '../../../lib/kvm/index.ts';
 import type { MockOptions } from '../../../lib/mock/index.ts';
 import { openWatched } from './hosts.ts';
 import type { Answers } from './seam.ts';
@@ -22,9 +23,21 @@ export async function makeObjects(options: MockOptions = { kernel: 'rfc-v2' }, a
 export async function makeAllObjects(options?: MockOptions, answers?: Answers) {
   const objects = await makeObjects(options, answers);
   const vcpu = await objects.vm.createVcpu({ id: 7 });
+  const exit = await portRead(vcpu, objects.mapping);
   const guest = await objects.vm.createGuest({ vcpus: 2, onHypercall: async () => 0 });
   objects.calls.length = 0;
-  return { ...objects, vcpu, guest };
+  return { ...objects, vcpu, exit, guest };
+}
+
+/** An exit that waits for an answer: `in al, 0x10` at the start of the memory, which is as before afterwards. */
+async function portRead(vcpu: Vcpu, memory: Mapping): Promise<VcpuExit> {
+  await memory.write(0, Uint8Array.of(0xe4, 0x10));
+  const sregs = await vcpu.sregs();
+  await vcpu.setSregs({ ...sregs, cs: { ...sregs.cs, base: 0n, selector: 0 } });
+  await vcpu.setRegs({ rflags: 2n });
+  const exit = await vcpu.run();
+  await memory.write(0, new Uint8Array(2));
+  return exit;
 }
 
 export type Objects = Awaited<ReturnType<typeof makeAllObjects>>;

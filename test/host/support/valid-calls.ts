@@ -95,7 +95,7 @@ export const validCalls: ValidCalls = {
     interrupt: none,
     completeExit: none,
     ioData: () => [io],
-    setHypercallReturn: () => [-1],
+    respond: ({ exit }) => [exit, Uint8Array.of(1)],
     preFault: () => [{ gpa: 0, size: PAGE }],
     tryPreFault: () => [{ gpa: 0n, size: BigInt(PAGE) }],
   },
