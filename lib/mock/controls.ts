@@ -46,6 +46,8 @@ export interface MockControls {
   readonly faults: Faults;
   /** Fds open in the mock process. */
   readonly openFds: number;
+  /** What the host died of, where platform 'tdx' says that it would have: a stale shared mapping was used. */
+  readonly machineCheck: string | undefined;
   /** Pages of memory in use by files, mappings and pins. */
   readonly pagesInUse: number;
   pin(fd: number, offset: bigint | number, length: number): Pin;
@@ -67,6 +69,9 @@ export function makeControls(machine: Machine): MockControls {
     faults: machine.faults,
     get openFds() {
       return machine.fds.size;
+    },
+    get machineCheck() {
+      return machine.platform.machineCheck;
     },
     get pagesInUse() {
       return machine.memory.pagesInUse;

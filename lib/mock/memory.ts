@@ -6,11 +6,17 @@ import type { Faults } from './faults.ts';
 
 /** A page of the page cache. A page that nobody has written costs no bytes. */
 export class Folio {
+  /** Where in physical memory it lies: what hardware knows a page by. Undefined for pages of the kernel's own. */
+  readonly pfn: number | undefined;
   #bytes: Uint8Array | undefined;
   /** References beyond the page cache's own: pins. They outlive a truncation. */
   references = 0;
   /** Whether its contents are defined; the first user zeroes it otherwise. */
   uptodate = false;
+
+  constructor(pfn?: number) {
+    this.pfn = pfn;
+  }
 
   /** The page's bytes, for writing. */
   get bytes(): Uint8Array {
@@ -32,7 +38,11 @@ export class Folio {
 export class HostMemory {
   readonly #limit: number;
   readonly faults: Faults;
+  /** Told of every page that goes back to the host, before anybody else can have it. */
+  onFree: (folio: Folio) => void = () => {};
   #pages = 0;
+  /** Page numbers are never used twice, so that a stale one leads nowhere. */
+  #nextPfn = 0x1000;
 
   constructor(bytes: number, faults: Faults) {
     this.#limit = Math.floor(bytes / PAGE_SIZE);
@@ -48,12 +58,12 @@ export class HostMemory {
   allocate(): Folio | number {
     if (this.faults.failsNow('page') || this.#pages >= this.#limit) return -errno.ENOMEM;
     this.#pages++;
-    return new Folio();
+    return new Folio(this.#nextPfn++);
   }
 
   /** The page cache lets go of a folio; one that is pinned is freed by the last unpin. */
   release(folio: Folio): void {
-    if (folio.references === 0) this.#pages--;
+    if (folio.references === 0) this.#free(folio);
     else this.#orphans.add(folio);
   }
 
@@ -63,7 +73,12 @@ export class HostMemory {
 
   put(folio: Folio): void {
     folio.references--;
-    if (folio.references === 0 && this.#orphans.delete(folio)) this.#pages--;
+    if (folio.references === 0 && this.#orphans.delete(folio)) this.#free(folio);
+  }
+
+  #free(folio: Folio): void {
+    this.#pages--;
+    this.onFree(folio);
   }
 
   /** Folios that left the page cache while pinned. */

@@ -11,7 +11,7 @@ import { Faults } from './faults.ts';
 import { Journal } from './journal.ts';
 import type { Machine } from './kvm/index.ts';
 import { HostMemory } from './memory.ts';
-import { type PlatformName, platformNames, platforms } from './platform/index.ts';
+import { createPlatform, type PlatformName, platformNames } from './platform/index.ts';
 import { AddressSpace, FdTable } from './process/index.ts';
 import { type Profile, type ProfileName, profileNames, profiles, withInPlaceParameter } from './profile.ts';
 
@@ -51,10 +51,11 @@ function profileFor(options: MockOptions): Profile {
 export function createMock(options: MockOptions = {}): Mock {
   checkOptions('options', options, ['kernel', 'platform', 'memory', 'gmemInPlaceConversion']);
   const profile = profileFor(options);
-  const platform = platforms[checkOneOf('platform', options.platform ?? 'software-protected', platformNames)];
+  const platform = createPlatform(checkOneOf('platform', options.platform ?? 'software-protected', platformNames));
   const bytes = checkInteger('memory', options.memory ?? DEFAULT_MEMORY, PAGE_SIZE, Number.MAX_SAFE_INTEGER);
   const faults = new Faults();
   const memory = new HostMemory(bytes, faults);
+  memory.onFree = (folio) => platform.freed(folio);
   let number = 100;
   const machine: Machine = {
     profile,

@@ -12,7 +12,7 @@ type Answer = (machine: Machine, vm: Vm | undefined) => number;
 
 /** Capabilities whose answer depends on the VM or the configuration. */
 const COMPUTED: Partial<Record<CapabilityName, Answer>> = {
-  KVM_CAP_VM_TYPES: ({ platform, profile }) => machineTypes(platform, profile.softwareProtectedVms),
+  KVM_CAP_VM_TYPES: ({ platform, profile }) => machineTypes(platform.machineTypes, profile.softwareProtectedVms),
   KVM_CAP_MEMORY_ATTRIBUTES: (machine, vm) => Number(supportedAttributes(machine, vm)),
   KVM_CAP_READONLY_MEM: (_machine, vm) => (vm && hasProtectedState(vm.type) ? 0 : 1),
   KVM_CAP_MULTI_ADDRESS_SPACE: ({ profile }, vm) => {

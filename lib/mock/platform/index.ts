@@ -1,1 +1,4 @@
+export { createPlatform, platformNames } from './create.ts';
+export * from './machine-types.ts';
+export * from './outside.ts';
 export * from './platform.ts';
