@@ -4,7 +4,7 @@ import { errno, errnoName } from '../abi/errno.ts';
 import { checkBytes, checkInteger, checkOneOf, checkU64, outOfRange, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import type { Faults } from './faults.ts';
-import type { GuestMemfdInode } from './guest-memfd/index.ts';
+import { type GuestMemfdInode, hostFault } from './guest-memfd/index.ts';
 import type { Journal } from './journal.ts';
 import { type Access, access, type GuestExit, GuestMemfdFile, type Machine, VmFile } from './kvm/index.ts';
 import type { Folio } from './memory.ts';
@@ -80,7 +80,7 @@ export function makeControls(machine: Machine): MockControls {
     transientReference: (fd, offset, attempts) => {
       const { inode } = gmemOf(fd);
       // The kernel's own walkers (migration, memory errors) take references on private pages too.
-      const folio = inode.folios.get(firstPage(offset, PAGE_SIZE)) ?? hostPages(inode, offset, PAGE_SIZE)[0]!;
+      const folio = inode.filemap.get(firstPage(offset, PAGE_SIZE)) ?? hostPages(inode, offset, PAGE_SIZE)[0]!;
       machine.faults.holdFor(folio, checkInteger('attempts', attempts, 1, Number.MAX_SAFE_INTEGER));
     },
     fork: () => forkedProcess(machine.addressSpace.fork()),
@@ -110,7 +110,7 @@ function firstPage(offset: bigint | number, length: number): number {
 function hostPages(inode: GuestMemfdInode, offset: bigint | number, length: number): Folio[] {
   const first = firstPage(offset, length);
   return Array.from({ length: length / PAGE_SIZE }, (_, i) => {
-    const folio = inode.mappable ? inode.hostFault(first + i) : -errno.ENODEV;
+    const folio = inode.mappable ? hostFault(inode, first + i) : -errno.ENODEV;
     if (typeof folio === 'number') throw refusal(folio, `pinning page ${first + i} of inode ${inode.number}`);
     return folio;
   });

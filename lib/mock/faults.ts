@@ -2,10 +2,28 @@
 
 import { checkInteger, checkOneOf } from '../abi/invalid.ts';
 
-/** What the kernel allocates: a page of memory, a node of the shareability tree, a conversion's work list, an inode. */
-export type AllocationPoint = 'page' | 'tree-node' | 'work-list' | 'inode' | 'memslot';
+/** What the kernel allocates, by name. */
+export const allocationPoints = [
+  /** A page of memory. */
+  'page',
+  /** A node of the page cache, when a folio enters it. */
+  'filemap',
+  /** A node of the shareability tree, or of a VM's memory attributes. */
+  'tree-node',
+  /** An entry of a conversion's work list. */
+  'work-list',
+  /** An inode with its file. */
+  'inode',
+  /** A file's share of a huge page pool. */
+  'reservation',
+  /** What is kept of a huge page while it is split: guestmem_hugetlb_stash_metadata(). */
+  'split-metadata',
+  /** The page structs of a huge page that is split: hugetlb_vmemmap_restore_folio(). */
+  'split-vmemmap',
+  'memslot',
+] as const;
 
-const POINTS: readonly AllocationPoint[] = ['page', 'tree-node', 'work-list', 'inode', 'memslot'];
+export type AllocationPoint = (typeof allocationPoints)[number];
 
 interface Countdown {
   readonly point: AllocationPoint | undefined;
@@ -26,7 +44,7 @@ export class Faults {
   /** The nth allocation from now (1 is the next), of this kind where one is given, answers ENOMEM. */
   failAllocation(nth: number, point?: AllocationPoint): void {
     checkInteger('nth', nth, 1, Number.MAX_SAFE_INTEGER);
-    if (point !== undefined) checkOneOf('point', point, POINTS);
+    if (point !== undefined) checkOneOf('point', point, allocationPoints);
     this.#failing.push({ point, left: nth });
   }
 
@@ -67,9 +85,10 @@ export class Faults {
     return fails;
   }
 
-  /** For the mock: whether a signal is pending after so many pages of the fallocate under way. */
-  interruptsAfter(pages: number): boolean {
-    if (this.#interruptAfter !== pages) return false;
+  /** For the mock: whether a signal comes in the fallocate under way after `from` pages or later, before `to`. */
+  interruptsWithin(from: number, to: number): boolean {
+    const after = this.#interruptAfter;
+    if (after === undefined || after < from || after >= to) return false;
     this.#interruptAfter = undefined;
     return true;
   }

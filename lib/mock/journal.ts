@@ -11,6 +11,8 @@ export type Step =
   | 'unmap-host'
   | 'check-references'
   | 'set-shareability'
+  | 'split-folio'
+  | 'merge-folio'
   | 'invalidate-end'
   | 'truncate'
   | 'allocate'

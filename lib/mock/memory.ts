@@ -4,15 +4,13 @@ import { errno } from '../abi/errno.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import type { Faults } from './faults.ts';
 
-/** A page of the page cache. A page that nobody has written costs no bytes. */
+/** A page of memory that somebody can hold on its own. A page that nobody has written costs no bytes. */
 export class Folio {
   /** Where in physical memory it lies: what hardware knows a page by. Undefined for pages of the kernel's own. */
   readonly pfn: number | undefined;
   #bytes: Uint8Array | undefined;
   /** References beyond the page cache's own: pins. They outlive a truncation. */
   references = 0;
-  /** Whether its contents are defined; the first user zeroes it otherwise. */
-  uptodate = false;
 
   constructor(pfn?: number) {
     this.pfn = pfn;
@@ -58,13 +56,25 @@ export class HostMemory {
   allocate(): Folio | number {
     if (this.faults.failsNow('page') || this.#pages >= this.#limit) return -errno.ENOMEM;
     this.#pages++;
-    return new Folio(this.#nextPfn++);
+    return new Folio(this.takeNumbers(1));
   }
 
-  /** The page cache lets go of a folio; one that is pinned is freed by the last unpin. */
+  /** So many page numbers side by side, on a multiple of their count: the first of them. */
+  takeNumbers(count: number): number {
+    const first = Math.ceil(this.#nextPfn / count) * count;
+    this.#nextPfn = first + count;
+    return first;
+  }
+
+  /** The page cache lets go of a folio that allocate() gave. */
   release(folio: Folio): void {
-    if (folio.references === 0) this.#free(folio);
-    else this.#orphans.add(folio);
+    this.letGo(folio, () => this.#pages--);
+  }
+
+  /** The page cache lets go of a folio: it goes back to the host now, or by the last unpin where it is pinned. */
+  letGo(folio: Folio, account: () => void): void {
+    if (folio.references > 0) this.#orphans.set(folio, account);
+    else this.#free(folio, account);
   }
 
   get(folio: Folio): void {
@@ -73,14 +83,17 @@ export class HostMemory {
 
   put(folio: Folio): void {
     folio.references--;
-    if (folio.references === 0 && this.#orphans.delete(folio)) this.#free(folio);
+    const account = this.#orphans.get(folio);
+    if (folio.references > 0 || !account) return;
+    this.#orphans.delete(folio);
+    this.#free(folio, account);
   }
 
-  #free(folio: Folio): void {
-    this.#pages--;
+  #free(folio: Folio, account: () => void): void {
+    account();
     this.onFree(folio);
   }
 
-  /** Folios that left the page cache while pinned. */
-  readonly #orphans = new Set<Folio>();
+  /** Folios that left the page cache while pinned, and who counts them. */
+  readonly #orphans = new Map<Folio, () => void>();
 }

@@ -17,5 +17,11 @@ export function intersect(a: PageRange, b: PageRange): PageRange | undefined {
   return start < end ? { start, end } : undefined;
 }
 
+/** The range in whole blocks of `pages` pages: what it touches of them. */
+export const roundOut = ({ start, end }: PageRange, pages: number): PageRange => ({
+  start: start - (start % pages),
+  end: Math.ceil(end / pages) * pages,
+});
+
 /** Whether offset + size leaves the 64-bit numbers, as C's unsigned addition would hide. */
 export const wraps = (offset: bigint, size: bigint): boolean => offset + size > 0xffff_ffff_ffff_ffffn;

@@ -6,7 +6,7 @@
 
 import { errno } from '../../abi/errno.ts';
 import type { PageRange } from '../ranges.ts';
-import { type Conversion, reasonFor } from './convert-ranges.ts';
+import { type Conversion, reasonFor } from './conversion.ts';
 import type { GuestMemfdInode, Shareability } from './inode.ts';
 import { invalidateBegin, invalidateEnd, unmapClients } from './invalidate.ts';
 import { checkReferences } from './references.ts';

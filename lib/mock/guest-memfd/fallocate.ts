@@ -3,8 +3,9 @@
 import { errno } from '../../abi/errno.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../abi/linux.ts';
 import { isAligned, type PageRange, toPages } from '../ranges.ts';
+import { getFolio } from './get-folio.ts';
 import type { GuestMemfdInode } from './inode.ts';
-import { invalidateBegin, invalidateEnd, unmapClients } from './invalidate.ts';
+import { punchHole } from './punch-hole.ts';
 
 /** What the file system's own part checks, after the generic part (negative or empty ranges) has passed. */
 export function fallocate(inode: GuestMemfdInode, mode: number, offset: bigint, length: bigint): number {
@@ -16,23 +17,21 @@ export function fallocate(inode: GuestMemfdInode, mode: number, offset: bigint, 
   return offset + length > inode.size ? -errno.EINVAL : allocate(inode, range);
 }
 
-/** Drops the pages and keeps their state: what is touched next reads zero, as shared or private as before. */
-function punchHole(inode: GuestMemfdInode, range: PageRange): number {
-  invalidateBegin(inode, range, 'truncate');
-  unmapClients(inode, range, 'both', 'truncate');
-  inode.unmapHost(range, 'truncate');
-  inode.dropFolios(range);
-  inode.record('truncate', range, { reason: 'truncate' });
-  invalidateEnd(inode, range, 'truncate');
-  return 0;
-}
-
-/** Allocates without zeroing. What was allocated before a failure or a signal stays. */
-function allocate(inode: GuestMemfdInode, range: PageRange): number {
-  for (let page = range.start; page < range.end; page++) {
-    if (inode.faults.interruptsAfter(page - range.start)) return -errno.EINTR;
-    const folio = inode.folio(page);
+/**
+ * Allocates without zeroing. What was allocated before a failure or a signal stays. With huge pages both ends are
+ * rounded down, so that a range which does not reach the end of its huge page gets nothing there.
+ */
+function allocate(inode: GuestMemfdInode, { start, end }: PageRange): number {
+  const step = inode.hugePages?.pagesPerFolio ?? 1;
+  const first = start - (start % step);
+  for (let page = first; page + step <= end; page += step) {
+    const done = page - first;
+    if (inode.faults.interruptsWithin(done, done + 1)) return -errno.EINTR;
+    const folio = getFolio(inode, page);
     if (typeof folio === 'number') return folio;
+    // The kernel looks for signals between any two folios, also those of a huge page that was split.
+    const isWhole = inode.filemap.folioRange(page).end === page + step;
+    if (!isWhole && inode.faults.interruptsWithin(done + 1, done + step)) return -errno.EINTR;
   }
   return 0;
 }

@@ -1,7 +1,11 @@
 export * from './clients.ts';
+export type { Conversion } from './conversion.ts';
 export * from './convert-ranges.ts';
 export * from './convert-whole.ts';
 export * from './fallocate.ts';
+export * from './get-folio.ts';
+export * from './host-fault.ts';
+export * from './huge-pages.ts';
 export * from './inode.ts';
 export * from './invalidate.ts';
 export * from './references.ts';

@@ -3,14 +3,15 @@
  * Knows neither KVM nor an IOMMU nor an architecture.
  */
 
-import { errno } from '../../abi/errno.ts';
 import type { Faults } from '../faults.ts';
 import type { Journal, Reason, Step } from '../journal.ts';
 import type { Folio, HostMemory } from '../memory.ts';
-import { PageMap } from '../page-map.ts';
 import { RangeMap } from '../range-map.ts';
 import { type PageRange, toBytes, toPages } from '../ranges.ts';
 import type { Client } from './clients.ts';
+import type { Filemap } from './filemap.ts';
+import { type Allocator, HugePages } from './huge-pages.ts';
+import { SinglePages } from './single-pages.ts';
 
 /** `shared`: host and guest. `private`: the guest alone. */
 export type Shareability = 'shared' | 'private';
@@ -28,6 +29,8 @@ export interface InodeOptions {
   readonly mappable: boolean;
   /** Whether st_blocks counts; see Profile. */
   readonly countsBlocks: boolean;
+  /** Where its huge pages come from; single pages otherwise. */
+  readonly allocator: Allocator | undefined;
   readonly memory: HostMemory;
   readonly journal: Journal;
 }
@@ -38,14 +41,17 @@ export class GuestMemfdInode {
   readonly mappable: boolean;
   readonly initially: Shareability;
   readonly shareability: RangeMap<Shareability>;
-  readonly folios = new PageMap<Folio>();
+  /** Which pages hold something that is meant to be there; the first user of the others zeroes them. */
+  readonly uptodate = new RangeMap(false);
+  readonly filemap: Filemap;
+  /** The same as `filemap`, where it is made of huge pages. */
+  readonly hugePages: HugePages | undefined;
   readonly clients = new Set<Client>();
   readonly mappings = new Set<HostMapping>();
   readonly #title: string;
   readonly #memory: HostMemory;
   readonly #journal: Journal;
   readonly #countsBlocks: boolean;
-  #allocated = 0;
 
   constructor(options: InodeOptions) {
     this.number = options.number;
@@ -55,6 +61,8 @@ export class GuestMemfdInode {
     this.initially = options.initially;
     this.shareability = new RangeMap(options.initially);
     this.#countsBlocks = options.countsBlocks;
+    this.hugePages = options.allocator && new HugePages(options.allocator, options.memory);
+    this.filemap = this.hugePages ?? new SinglePages(options.memory);
     this.#memory = options.memory;
     this.#journal = options.journal;
   }
@@ -63,9 +71,14 @@ export class GuestMemfdInode {
     return toBytes(this.pages);
   }
 
-  /** st_blocks: where it counts at all, up by allocation and not down by a punched hole. */
+  /** st_blksize, in pages. */
+  get blockPages(): number {
+    return this.hugePages?.pagesPerFolio ?? 1;
+  }
+
+  /** st_blocks, where it counts at all. */
   get blocks(): bigint {
-    return this.#countsBlocks ? toBytes(this.#allocated) / 512n : 0n;
+    return this.#countsBlocks ? toBytes(this.filemap.accounted) / 512n : 0n;
   }
 
   get faults(): Faults {
@@ -76,35 +89,10 @@ export class GuestMemfdInode {
     this.#journal.record(step, this.#title, start, end, reason, detail);
   }
 
-  /** The page's folio, allocated if need be; its contents are undefined until someone zeroes them. */
-  folio(page: number): Folio | number {
-    const present = this.folios.get(page);
-    if (present) return present;
-    const folio = this.#memory.allocate();
-    if (typeof folio === 'number') return folio;
-    this.folios.set(page, folio);
-    this.#allocated++;
-    this.record('allocate', { start: page, end: page + 1 });
-    return folio;
-  }
-
-  /** The page as its first user finds it: zero. */
-  usableFolio(page: number): Folio | number {
-    const folio = this.folio(page);
-    if (typeof folio === 'number' || folio.uptodate) return folio;
-    folio.zero();
-    folio.uptodate = true;
-    this.record('zero', { start: page, end: page + 1 });
-    return folio;
-  }
-
-  /**
-   * A host page fault: only shared pages inside the file. Everything else is SIGBUS, which copies see as EFAULT; so do
-   * they where there is no memory, and only a populating madvise says ENOMEM.
-   */
-  hostFault(page: number): Folio | number {
-    if (page >= this.pages || this.shareability.get(page) !== 'shared') return -errno.EFAULT;
-    return this.usableFolio(page);
+  /** Zeroes pages where they are. */
+  zero({ start, end }: PageRange): void {
+    for (const [, folio] of this.filemap.within(start, end)) folio.zero();
+    this.record('zero', { start, end });
   }
 
   /** Removes the range's page-table entries from every process. */
@@ -113,12 +101,16 @@ export class GuestMemfdInode {
     this.record('unmap-host', range, { reason });
   }
 
-  /** Drops the range's pages. One that is pinned lives on with its pinner; the file is done with it. */
+  /** Drops the range's folios, and what they held. */
   dropFolios(range: PageRange): void {
-    for (const [page, folio] of this.folios.within(range.start, range.end)) {
-      this.folios.delete(page);
-      this.#memory.release(folio);
-    }
+    this.filemap.drop(range);
+    this.uptodate.set(range.start, range.end, false);
+  }
+
+  /** Nobody has the file any more: its memory goes, pinned or not. */
+  evict(): void {
+    this.dropFolios({ start: 0, end: this.pages });
+    this.hugePages?.allocator.close();
   }
 
   pin(folio: Folio): void {

@@ -5,7 +5,7 @@ import type { GuestMemfdInode } from './inode.ts';
 
 /** The first page of the range, in file order, that somebody holds. Pages never allocated cannot be held. */
 export function firstReferenced(inode: GuestMemfdInode, range: PageRange): number | undefined {
-  for (const [page, folio] of inode.folios.within(range.start, range.end)) {
+  for (const [page, folio] of inode.filemap.within(range.start, range.end)) {
     if (folio.references + inode.faults.passingReferences(folio) > 0) return page;
   }
   return undefined;

@@ -44,6 +44,7 @@ export function createGuestMemfd(vm: Vm, size: bigint, flags: bigint): number {
     initially: initialState(profile, flags),
     mappable: (flags & GUEST_MEMFD_FLAG_MMAP) !== 0n,
     countsBlocks: profile.countsBlocks,
+    allocator: undefined,
     memory,
     journal,
   });

@@ -6,7 +6,7 @@
 import { errno } from '../../abi/errno.ts';
 import { PAGE_SIZE, S_IFREG } from '../../abi/linux.ts';
 import type { Stat } from '../../syscalls/seam.ts';
-import { type Client, type Filter, fallocate, type GuestMemfdInode } from '../guest-memfd/index.ts';
+import { type Client, type Filter, fallocate, type GuestMemfdInode, hostFault } from '../guest-memfd/index.ts';
 import type { Reason } from '../journal.ts';
 import type { Folio } from '../memory.ts';
 import { hasPrivateBit } from '../platform/index.ts';
@@ -50,7 +50,7 @@ export class GuestMemfdFile extends MockFile implements Client {
   }
 
   override fault(page: number): Folio | number {
-    return this.inode.hostFault(page);
+    return hostFault(this.inode, page);
   }
 
   override fallocate(mode: number, offset: bigint, length: bigint): number {
@@ -64,7 +64,7 @@ export class GuestMemfdFile extends MockFile implements Client {
       mode: S_IFREG | 0o600,
       nlink: 1,
       size: inode.size,
-      blksize: PAGE_SIZE,
+      blksize: inode.blockPages * PAGE_SIZE,
       blocks: inode.blocks,
     };
   }
@@ -122,7 +122,7 @@ export class GuestMemfdFile extends MockFile implements Client {
   #disown(range: PageRange): void {
     if (this.#owned.size === 0) return;
     const { platform } = this.vm.machine;
-    for (const [page, folio] of this.inode.folios.within(range.start, range.end)) {
+    for (const [page, folio] of this.inode.filemap.within(range.start, range.end)) {
       if (!this.#owned.delete(folio) || !platform.makeShared) continue;
       platform.makeShared(folio);
       this.inode.record('make-shared', { start: page, end: page + 1 });
@@ -139,7 +139,7 @@ export class GuestMemfdFile extends MockFile implements Client {
     this.inode.record('invalidate-end', everything, { reason: 'release' });
     for (const slot of this.#bindings) if (slot.gmem) slot.gmem.file = undefined;
     this.inode.clients.delete(this);
-    if (this.inode.clients.size === 0) this.inode.dropFolios(everything);
+    if (this.inode.clients.size === 0) this.inode.evict();
     this.vm.put();
   }
 }

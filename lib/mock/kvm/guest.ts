@@ -8,6 +8,7 @@ import { wrongValue } from '../../abi/invalid.ts';
 import { KVM_MEM_READONLY, KVM_MEMORY_ATTRIBUTE_PRIVATE, KVM_X86_SW_PROTECTED_VM } from '../../abi/kvm.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import { KVM_MEMORY_EXIT_FLAG_PRIVATE } from '../../abi/vcpu.ts';
+import { getZeroedFolio } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
 import { hasPrivateBit } from '../platform/index.ts';
 import { toBytes, toPages } from '../ranges.ts';
@@ -88,7 +89,7 @@ function makeTranslation(
 function fromGuestMemfd(gfn: number, slot: Memslot, privateAccess: boolean): Translation | GuestExit {
   const file = slot.gmem?.file;
   if (!slot.gmem || !file) return memoryFault(gfn, -errno.EFAULT, privateAccess);
-  const folio = file.inode.usableFolio(gfn - slot.baseGfn + slot.gmem.firstPage);
+  const folio = getZeroedFolio(file.inode, gfn - slot.baseGfn + slot.gmem.firstPage);
   if (typeof folio === 'number') return memoryFault(gfn, folio, privateAccess);
   if (privateAccess) file.own(folio);
   return { folio, writable: true, private: privateAccess };
