@@ -56,6 +56,7 @@ export {
   type MemoryRegion,
   type MemoryRegionOptions,
   openHost,
+  type TouchOptions,
   type Vcpu,
   type VcpuExit,
   type Vm,

@@ -1,3 +1,4 @@
+export * from './access-bits.ts';
 export * from './capabilities.ts';
 export * from './errno.ts';
 export * from './guest-memfd.ts';

@@ -10,6 +10,7 @@ export {
   type GuestStopped,
   type GuestSupport,
   type GuestWrite,
+  type TouchOptions,
 } from './guest/index.ts';
 export { type CreateVmOptions, Host, openHost } from './host.ts';
 export { MemoryRegion, type MemoryRegionOptions } from './memory-region.ts';

@@ -33,7 +33,10 @@ export type GuestRead =
   | { readonly ok: false; readonly exit: GuestExit };
 export type GuestWrite = { readonly ok: true } | { readonly ok: false; readonly exit: GuestExit };
 
-/** A guest's view of its memory. `access` says shared or private where the VM type has a bit for it. */
+/**
+ * A guest's view of its memory at this very moment, in the middle of a call too; a vCPU comes to run between calls only.
+ * `access` says shared or private where the VM type has a bit for it.
+ */
 export interface MockGuest {
   read(gpa: bigint | number, length: number, options?: { readonly access?: Access }): GuestRead;
   write(gpa: bigint | number, bytes: Uint8Array, options?: { readonly access?: Access }): GuestWrite;

@@ -4,7 +4,7 @@ import type { CreateGuestMemfdOptions, GuestMemfd, Host, MapOptions, Mapping, Vm
 import type { ForkedProcess, MockControls, Pin } from '../mock/index.ts';
 import { Checks } from './checks.ts';
 import { Cleanup } from './cleanup.ts';
-import { type Guest, playedGuest, runningGuest } from './guest.ts';
+import { type Guest, runningGuest } from './guest.ts';
 import { type Problem, SkipError } from './outcome.ts';
 import { pinPages } from './pin.ts';
 import type { Requires } from './requires.ts';
@@ -76,10 +76,9 @@ export class T extends Checks {
 
   /** The VM's guest. Needs `requires.guest`. */
   guest(vm: Vm): Guest {
-    const { mock } = this.host;
     const known = this.#guests.get(vm);
     if (known) return known;
-    const guest = mock ? playedGuest(mock.guest(vm.fd)) : runningGuest(vm, (step) => this.defer(step));
+    const guest = runningGuest(vm, (step) => this.defer(step));
     this.#guests.set(vm, guest);
     return guest;
   }

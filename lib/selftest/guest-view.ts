@@ -2,8 +2,8 @@
 
 import { errno, PAGE_SIZE } from '../abi/index.ts';
 import type { Vm } from '../kvm/index.ts';
-import type { GuestExit } from '../mock/index.ts';
 import type { T } from './context.ts';
+import type { GuestExit } from './guest.ts';
 import { show } from './show.ts';
 
 export class GuestView {

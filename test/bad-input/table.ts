@@ -173,6 +173,8 @@ const byGuest = (at: string): Bad[] => [
   bad(`${at}.signal`, notSignal),
 ];
 
+const touching = (at: string): Bad[] => [...byGuest(at), bad(`${at}.access`, [...notWord, 'shared'])];
+
 export const table: Table = {
   host: { createVm, tryCreateVm: createVm, guestSupport: [] },
   raw: {
@@ -240,13 +242,13 @@ export const table: Table = {
     tryPreFault: preFault,
   },
   guest: {
-    read: [gpa, bad('1', [undefined, ...notNumber, 2 ** 30 + 1]), ...byGuest('2')],
-    write: [gpa, bad('1', [undefined, ...notBytes]), ...byGuest('2')],
+    read: [gpa, bad('1', [undefined, ...notNumber, 2 ** 30 + 1]), ...touching('2')],
+    write: [gpa, bad('1', [undefined, ...notBytes]), ...touching('2')],
     fill: [
       gpa,
       bad('1', [undefined, ...notNumber, Number.MAX_SAFE_INTEGER]),
       bad('2', [undefined, ...notNumber, 256]),
-      ...byGuest('3'),
+      ...touching('3'),
     ],
     mapGpaRange: [
       bad('0', [undefined, ...notPages, 1n << 52n]),

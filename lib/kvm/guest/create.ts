@@ -1,7 +1,17 @@
 /** Putting a guest into a VM. */
 
+import { accessBits } from '../../abi/access-bits.ts';
 import { checkInteger, checkOptions, outOfRange, wrongType } from '../../abi/invalid.ts';
-import { type Context, checkPages, failed, isKernelError, type Result, success } from '../../host/index.ts';
+import {
+  type Context,
+  checkPages,
+  failed,
+  isKernelError,
+  type Result,
+  success,
+  type VmType,
+  vmTypeNumbers,
+} from '../../host/index.ts';
 import type { MemoryRegion, MemoryRegionOptions } from '../memory-region.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { Guest } from './guest.ts';
@@ -22,6 +32,7 @@ export interface CreateGuestOptions {
 
 /** What a guest needs of its VM. */
 export interface GuestVm {
+  readonly type: VmType;
   trySetMemoryRegion(options: MemoryRegionOptions): Promise<Result<MemoryRegion>>;
   tryCreateVcpu(options: { readonly id: number }): Promise<Result<Vcpu>>;
 }
@@ -65,8 +76,12 @@ export async function createGuest(vm: GuestVm, context: Context, options: Create
     await mapping.close();
     return region;
   }
+  const bits = accessBits[vmTypeNumbers[vm.type]];
+  // Ordinary memory is shared memory; the guest must take its own for that.
+  const own = base | (bits?.shared ?? 0n);
   const workers: GuestWorker[] = [];
-  const guest = new Guest({ memory: memory.value, region: region.value, workers });
+  const parts = { memory: memory.value, region: region.value, workers, bits };
+  const guest = new Guest(parts);
   for (let index = 0; index < vcpus; index++) {
     const vcpu = await vm.tryCreateVcpu({ id: index });
     if (!vcpu.ok) {
@@ -74,7 +89,7 @@ export async function createGuest(vm: GuestVm, context: Context, options: Create
       return vcpu;
     }
     try {
-      workers.push(await GuestWorker.start(vcpu.value, memory.value, { base, index, onHypercall }));
+      workers.push(await GuestWorker.start(vcpu.value, memory.value, { base: own, index, onHypercall }));
     } catch (error) {
       await vcpu.value.close();
       await guest.close();
@@ -82,5 +97,5 @@ export async function createGuest(vm: GuestVm, context: Context, options: Create
       throw error;
     }
   }
-  return success(new Guest({ memory: memory.value, region: region.value, workers }));
+  return success(new Guest(parts));
 }

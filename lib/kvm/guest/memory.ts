@@ -28,8 +28,10 @@ export class GuestMemory {
     if (address < 0n) return failure({ syscall: 'mmap', args: { length: size, flags } }, Number(address));
     const range = { address, size, fileOffset: 0n, fileSize: BigInt(size) };
     const mapping = new Mapping(context, `memory of a guest at 0x${address.toString(16)}`, range);
-    await mapping.write(0, codePage(PAGE_SIZE));
-    return success(new GuestMemory(mapping));
+    const written = await mapping.tryWrite(0, codePage(PAGE_SIZE));
+    if (written.ok) return success(new GuestMemory(mapping));
+    await mapping.close();
+    return written;
   }
 
   tables(vcpu: number): number {

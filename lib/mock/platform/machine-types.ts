@@ -1,16 +1,10 @@
 /** What a VM's machine type says of its memory. */
 
-import {
-  KVM_X86_DEFAULT_VM,
-  KVM_X86_SEV_ES_VM,
-  KVM_X86_SNP_VM,
-  KVM_X86_SW_PROTECTED_VM,
-  KVM_X86_TDX_VM,
-} from '../../abi/kvm.ts';
+import { accessBits } from '../../abi/access-bits.ts';
+import { KVM_X86_DEFAULT_VM, KVM_X86_SEV_ES_VM, KVM_X86_SW_PROTECTED_VM } from '../../abi/kvm.ts';
 
 /** A guest whose own page tables or addresses say which accesses are private. */
-export const hasPrivateBit = (machineType: number): boolean =>
-  machineType === KVM_X86_SNP_VM || machineType === KVM_X86_TDX_VM;
+export const hasPrivateBit = (machineType: number): boolean => accessBits[machineType] !== undefined;
 
 /** kvm_arch_has_private_mem(). */
 export const hasPrivateMemory = (machineType: number): boolean =>

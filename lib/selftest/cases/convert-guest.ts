@@ -157,6 +157,8 @@ const noMemory = defineCase<State>({
   async run(t, state) {
     const s = await Scenario.create(t, { pages: 2, type: 'sw-protected' });
     await s.convert(state);
+    // The guest has all its own memory after this.
+    t.ok((await s.guest.read(s.gpa(0), 1)).ok, 'the guest reads another page');
     t.mock.faults.failAllocation(1, 'page');
     const { exit } = fault(s.gpa(1), state);
     const wanted = { ok: false, exit: { ...exit, errno: -errno.ENOMEM } };
