@@ -12,6 +12,10 @@
         "native/kick.cc",
         "native/layouts.cc",
         "native/op.cc",
+        "native/race.cc",
+        "native/race_result.cc",
+        "native/racer.cc",
+        "native/races.cc",
         "native/runner.cc",
         "native/state.cc",
         "native/vcpu_layouts.cc"

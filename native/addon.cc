@@ -6,6 +6,7 @@
 #include "ioctl.h"
 #include "layouts.h"
 #include "op.h"
+#include "races.h"
 #include "state.h"
 
 namespace {
@@ -43,9 +44,11 @@ void Delete(void* data) {
 NAPI_MODULE_INIT() {
   auto* state = new gmem::State;
   auto* blocking = new gmem::Blocking(env, state);
+  auto* races = new gmem::Races(env, state);
   // The last hook runs first: what blocks ends before its memory and fds go.
   napi_add_env_cleanup_hook(env, Delete<gmem::State>, state);
   napi_add_env_cleanup_hook(env, Delete<gmem::Blocking>, blocking);
+  napi_add_env_cleanup_hook(env, Delete<gmem::Races>, races);
   const auto with = [](void* data, const char* name, napi_callback callback) {
     return napi_property_descriptor{name, nullptr, callback, nullptr, nullptr, nullptr, napi_enumerable, data};
   };
@@ -59,6 +62,7 @@ NAPI_MODULE_INIT() {
       function("dispose", Dispose),
       with(blocking, "ioctlBlocking", gmem::Blocking::Ioctl),
       with(blocking, "interrupt", gmem::Blocking::Interrupt),
+      with(races, "race", gmem::Races::Start),
       {"calls", nullptr, nullptr, nullptr, nullptr, CallNames(env), napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, std::size(properties), properties);

@@ -11,25 +11,11 @@
 #include <system_error>
 
 #include "copy.h"
+#include "signals.h"
 
 namespace gmem {
 
 namespace {
-
-// A new thread inherits the mask: no signal of the process ends up there and makes its ioctl come back.
-// (On Linux the mask is the calling thread's; pthread_sigmask would need a newer C library than Node does.)
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
 
 void Unblock(int signal) {
   sigset_t one;

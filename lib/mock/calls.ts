@@ -13,8 +13,9 @@ import { withPointers } from './process/pointers.ts';
 import { refusesFallocate, refusesPositioned } from './process/vfs.ts';
 
 export class MockCalls implements Calls {
+  /** Those that were made here. */
+  readonly mappings = new Mappings();
   readonly #machine: Machine;
-  readonly #mappings = new Mappings();
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -53,7 +54,7 @@ export class MockCalls implements Calls {
   #userMemory(request: number, arg: IoctlArg): UserMemory {
     if (typeof arg === 'number') return numberArgument(BigInt(arg));
     if (arg instanceof Uint8Array) return bufferArgument(arg);
-    this.#mappings.checkInside(arg.address, requestSize(request));
+    this.mappings.checkInside(arg.address, requestSize(request));
     return this.#machine.addressSpace.argumentAt(arg.address);
   }
 
@@ -133,28 +134,28 @@ export class MockCalls implements Calls {
     check.checkOffset('offset', offset);
     const file = flags & MAP_ANONYMOUS ? undefined : this.#machine.fds.get(fd);
     const address = this.#machine.addressSpace.map({ length, prot, flags, file, offset });
-    if (address >= 0n) this.#mappings.add(address, length);
+    if (address >= 0n) this.mappings.add(address, length);
     return address;
   }
 
   munmap(address: bigint, length: number): number {
-    this.#mappings.remove(address, length);
+    this.mappings.remove(address, length);
     return this.#machine.addressSpace.unmap(address);
   }
 
   madvise(address: bigint, length: number, advice: number): number {
     check.checkFlags('advice', advice);
-    this.#mappings.checkInside(address, length);
+    this.mappings.checkInside(address, length);
     return this.#machine.addressSpace.madvise(address, length, advice);
   }
 
   copyIn(address: bigint, bytes: Uint8Array): number {
-    this.#mappings.checkInside(address, checkBytes('bytes', bytes).length);
+    this.mappings.checkInside(address, checkBytes('bytes', bytes).length);
     return this.#machine.addressSpace.copyIn(address, bytes);
   }
 
   copyOut(address: bigint, bytes: Uint8Array): number {
-    this.#mappings.checkInside(address, checkBytes('bytes', bytes).length);
+    this.mappings.checkInside(address, checkBytes('bytes', bytes).length);
     return this.#machine.addressSpace.copyOut(address, bytes);
   }
 }

@@ -14,6 +14,7 @@ import { HostMemory } from './memory.ts';
 import { createPlatform, type PlatformName, platformNames } from './platform/index.ts';
 import { AddressSpace, FdTable } from './process/index.ts';
 import { type Profile, type ProfileName, profileNames, profiles, withInPlaceParameter } from './profile.ts';
+import { raceCall } from './race.ts';
 
 export interface MockOptions {
   /** Which kernel it is. Default: `linux-7.3`. */
@@ -70,6 +71,7 @@ export function createMock(options: MockOptions = {}): Mock {
   const calls = new MockCalls(machine);
   const syscalls = withTwins(calls, {
     ...blockingCalls(machine, calls),
+    race: raceCall(calls, calls.mappings),
     backend: 'mock',
     description: `${profile.name} on ${platform.name}: ${profile.summary}`,
     dispose: () => {

@@ -41,6 +41,19 @@ export interface Addon {
   ioctlBlocking(fd: number, request: number, flag: bigint, done: (result: number) => void): void;
   /** Sets the flag of the fd's blocking ioctl and makes it come back with EINTR; nothing where there is none. */
   interrupt(fd: number): void;
+  /**
+   * Runs programs, each its records, their count and the buffers, on threads of their own, then `done` with what each
+   * did: [steps made], rows of [step, outcome, word or -1, count], [step, at, wanted, found] of a lost byte or nothing,
+   * and address after address with the bytes that must be there.
+   */
+  race(
+    programs: readonly (readonly [Float64Array, number, readonly ArrayBufferView[]])[],
+    milliseconds: number,
+    steps: number,
+    done: (
+      results: readonly (readonly [Float64Array, Float64Array, Float64Array, readonly (bigint | Uint8Array)[]])[],
+    ) => void,
+  ): void;
   layouts(): Layouts;
   /** Closes the files that copies go through; the next copy makes a new one. */
   dispose(): void;

@@ -16,6 +16,7 @@ import {
 } from '../abi/linux.ts';
 import { checkBlocking, checkFd, isAddress } from './arguments.ts';
 import { type BlockingCalls, SET } from './blocking.ts';
+import { checkRace } from './check-race.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { type CArgument, type Libc, openLibc } from './libc.ts';
 import { Mappings } from './mappings.ts';
@@ -37,6 +38,12 @@ export function createFfi(): Syscalls {
     backend: 'ffi',
     description: 'libc through ffi-rs',
     dispose: () => scratch.close(),
+    race: async (programs, limits) => {
+      checkRace(programs, limits, mappings);
+      throw Object.assign(new Error('races need threads that make calls, and ffi-rs works on the main thread only'), {
+        code: 'ERR_UNSUPPORTED' as const,
+      });
+    },
     ...createBlocking(libc, mappings, scratch),
   });
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Addon } from './addon.ts';
+import { callsInFlight } from './in-flight.ts';
 import { BLOCKING, type LaneKey, MEMORY_LANE, memoryGone, NO_LANE, type Op, Packed, settle } from './op.ts';
 
 interface Lane {
@@ -160,12 +161,4 @@ function takeLeaving(lane: Lane): readonly Op[] {
   const before = waiting.findIndex(({ call }) => call === BLOCKING);
   if (before === 0) lane.blocking--;
   return waiting.splice(0, Math.max(before, 1));
-}
-
-function callsInFlight(calls: number, where: string, before: string): Error & { code: 'ERR_CALLS_IN_FLIGHT' } {
-  const one = calls === 1;
-  const what = `${calls} asynchronous ${one ? 'call' : 'calls'} ${where} ${one ? 'is' : 'are'} in flight`;
-  return Object.assign(new Error(`${what}; await ${one ? 'it' : 'them'} before ${before}`), {
-    code: 'ERR_CALLS_IN_FLIGHT' as const,
-  });
 }

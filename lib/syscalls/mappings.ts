@@ -6,6 +6,7 @@
 import { checkBigint, outOfRange, U64_MAX, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import { checkLength } from './arguments.ts';
+import { callsInFlight } from './in-flight.ts';
 
 const roundUp = (length: number): number => Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
 
@@ -20,16 +21,30 @@ interface Mapping {
 export class Mappings {
   /** In order of address; the kernel sees to it that none overlap. */
   readonly #sorted: Mapping[] = [];
+  /** Addresses in use by races. */
+  readonly #held = new Set<{ readonly at: bigint }>();
 
   add(address: bigint, length: number): void {
     const mapping = { start: address, length, end: address + BigInt(roundUp(length)) };
     this.#sorted.splice(this.#countUpTo(address), 0, mapping);
   }
 
-  /** Forgets a whole mapping, which the caller is about to unmap. */
+  /** Forgets a whole mapping, which the caller is about to unmap. Throws ERR_CALLS_IN_FLIGHT where it is held. */
   remove(address: bigint, length: number): void {
     this.checkWhole(address, length);
+    const end = address + BigInt(roundUp(length));
+    const held = [...this.#held].filter(({ at }) => at >= address && at < end).length;
+    if (held > 0) throw callsInFlight(held, 'of a race in this mapping', 'unmapping it');
     this.#sorted.splice(this.#countUpTo(address) - 1, 1);
+  }
+
+  /** The mappings with these addresses stay until they are let go. */
+  hold(addresses: readonly bigint[]): () => void {
+    const held = addresses.map((at) => ({ at }));
+    for (const one of held) this.#held.add(one);
+    return () => {
+      for (const one of held) this.#held.delete(one);
+    };
   }
 
   checkWhole(address: bigint, length: number): void {

@@ -6,6 +6,7 @@ import { createBlocking } from './blocking.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { Lanes } from './lanes.ts';
 import { Mappings } from './mappings.ts';
+import { createRace } from './native-race.ts';
 import type { Op } from './op.ts';
 import { createOps, type Ops } from './ops.ts';
 import { CALL_NAMES, type CallName, type Syscalls } from './seam.ts';
@@ -24,6 +25,7 @@ export function createNative(): Syscalls {
     description: `addon ${path}`,
     dispose: () => addon.dispose(),
     ...createBlocking(lanes, mappings, (address, bytes) => lanes.run(ops.copyIn(address, bytes))),
+    race: createRace({ addon, lanes, mappings, ops }),
   };
   for (const name of CALL_NAMES) {
     const prepare = prepared(name, checks, ops);

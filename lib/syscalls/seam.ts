@@ -6,6 +6,8 @@
  * TypeError and RangeError with a code (`../abi/invalid.ts`), and `ERR_CALLS_IN_FLIGHT` (see `Syscalls`).
  */
 
+import type { RaceLimits, RaceProgram, RaceResult } from './race.ts';
+
 /** "The u64 at offset `at` of the struct points to this buffer": no JavaScript ever sees a buffer's address. */
 export interface Pointer {
   readonly at: number;
@@ -128,6 +130,14 @@ export interface Syscalls extends AsyncCalls, SyncCalls {
    * ffi makes such ioctls on the only thread it has, so nobody can interrupt them there, and only the flag is set.
    */
   interrupt(fd: number): void;
+
+  /**
+   * Runs programs against each other and answers what each worker did, or -errno when one of the fds is not open. The
+   * threads work on copies of the fds and are named gmem-race-N; the memory that they copy to and from stays mapped
+   * meanwhile. The mock has one thread, which makes the steps of all in an order that the seed decides; ffi has none to
+   * spare and throws `ERR_UNSUPPORTED`.
+   */
+  race(programs: readonly RaceProgram[], limits: RaceLimits): Promise<readonly RaceResult[] | number>;
 }
 
 export const CALL_NAMES = [

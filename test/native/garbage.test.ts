@@ -8,7 +8,7 @@ import { addon, code, missing, type RecordFields, recordsOf } from './addon.ts';
 const NO_SUCH_FD = 1_000_000;
 const EBADF = -9;
 const CREATE_GUEST_MEMFD = 0xc040aed4;
-const ARITY = { ioctl: 3, ioctlFrame: 1, run: 3, submit: 4 };
+const ARITY = { ioctl: 3, ioctlFrame: 1, run: 3, submit: 4, race: 4 };
 
 function detached(): Uint8Array {
   const bytes = new Uint8Array(64);

@@ -8,8 +8,11 @@ import type { Addon } from '../../lib/syscalls/addon.ts';
 
 export interface WorkerData {
   readonly path: string;
-  /** spin: makes calls until it is terminated; hold: opens files and leaves a batch in flight; count: makes 20,000. */
-  readonly job: 'spin' | 'hold' | 'count';
+  /**
+   * spin: makes calls until it is terminated; hold: opens files and leaves a batch in flight; race: opens one and leaves
+   * a race on it; count: makes 20,000.
+   */
+  readonly job: 'spin' | 'hold' | 'race' | 'count';
   /** For the names of its memfds. */
   readonly name: string;
 }
@@ -45,6 +48,11 @@ function program(addon: Addon, { job, name }: WorkerData, port: MessagePort): vo
   } else if (job === 'spin') {
     port.postMessage('spinning');
     for (;;) check();
+  } else if (job === 'race') {
+    const file = run(memfd(), [text]);
+    const program = [record('mmap', file, { 2: 1, 3: 1 }, { 2: 65536 }), 1, []] as const;
+    addon.race([program, program, program], 3_600_000, 2 ** 52, () => port.postMessage('not expected'));
+    port.postMessage('racing');
   } else {
     const file = run(memfd(), [text]);
     run(record('ftruncate', file, {}, {}));

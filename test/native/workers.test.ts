@@ -30,6 +30,16 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'workers' : `work
     }
   });
 
+  test('one that is terminated ends its race', async () => {
+    const before = openFiles();
+    const name = `raced-by-worker-${process.pid}`;
+    const worker = start('race', name);
+    expect(await once(worker, 'message')).toEqual(['racing']);
+    expect(await worker.terminate()).toBe(1);
+    expect(openFiles()).toEqual(before);
+    expect(readFileSync('/proc/self/maps', 'utf8')).not.toContain(name);
+  });
+
   test('one that is terminated gives back its files and mappings, after the batch in flight', async () => {
     const before = openFiles();
     const name = `held-by-worker-${process.pid}`;
