@@ -9,6 +9,7 @@
         "native/copy.cc",
         "native/execute.cc",
         "native/ioctl.cc",
+        "native/iommufd_layouts.cc",
         "native/kick.cc",
         "native/layouts.cc",
         "native/op.cc",
@@ -18,7 +19,8 @@
         "native/races.cc",
         "native/runner.cc",
         "native/state.cc",
-        "native/vcpu_layouts.cc"
+        "native/vcpu_layouts.cc",
+        "native/vfio_layouts.cc"
       ],
       "defines": ["NAPI_VERSION=9", "NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED", "_GNU_SOURCE"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++1y", "-fno-exceptions"],

@@ -6,11 +6,14 @@
 #include <linux/version.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
+#include "iommufd_layouts.h"
 #include "layout.h"
 #include "missing.h"
 #include "vcpu_layouts.h"
+#include "vfio_layouts.h"
 
 namespace gmem {
 
@@ -95,9 +98,10 @@ napi_value List(napi_env env, const std::vector<Item>& items, Convert convert) {
 }
 
 template <typename Item>
-std::vector<Item> Joined(std::vector<Item> one, const std::vector<Item>& other) {
-  one.insert(one.end(), other.begin(), other.end());
-  return one;
+std::vector<Item> Joined(std::initializer_list<std::vector<Item>> lists) {
+  std::vector<Item> all;
+  for (const std::vector<Item>& list : lists) all.insert(all.end(), list.begin(), list.end());
+  return all;
 }
 
 const char* Source(bool from_header) { return from_header ? "header" : "own"; }
@@ -129,8 +133,8 @@ napi_value Layouts(napi_env env, napi_callback_info) {
   };
   return Builder(env)
       .Set("linuxVersionCode", static_cast<double>(LINUX_VERSION_CODE))
-      .Set("structs", List(env, Joined(Structs(), VcpuStructs()), layout))
-      .Set("requests", List(env, Joined(Requests(), VcpuRequests()), request))
+      .Set("structs", List(env, Joined({Structs(), VcpuStructs(), IommufdStructs(), VfioStructs()}), layout))
+      .Set("requests", List(env, Joined({Requests(), VcpuRequests(), IommufdRequests(), VfioRequests()}), request))
       .object();
 }
 

@@ -21,6 +21,7 @@ export const capabilities = {
   KVM_CAP_MP_STATE: { number: 14 },
   KVM_CAP_SYNC_MMU: { number: 16 },
   KVM_CAP_READONLY_MEM: { number: 81 },
+  KVM_CAP_DEVICE_CTRL: { number: 89 },
   KVM_CAP_CHECK_EXTENSION_VM: { number: 105 },
   KVM_CAP_MULTI_ADDRESS_SPACE: { number: 118 },
   KVM_CAP_IMMEDIATE_EXIT: { number: 136 },

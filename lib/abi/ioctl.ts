@@ -6,7 +6,17 @@
 import type { Fields, Struct, StructIn, StructOut } from './struct.ts';
 
 /** What the fd of an ioctl is open on. Request numbers are only unique within one kind. */
-export type FdKind = 'system' | 'vm' | 'vcpu' | 'guest-memfd' | 'gup-test';
+export type FdKind =
+  | 'system'
+  | 'vm'
+  | 'vcpu'
+  | 'kvm-device'
+  | 'guest-memfd'
+  | 'iommufd'
+  | 'vfio-container'
+  | 'vfio-group'
+  | 'vfio-device'
+  | 'gup-test';
 
 /** The kernels an ioctl is in, where that is not "every one that has its capability". */
 export type Dialect = 'rfc-convert' | 'attributes2' | 'vm-attributes' | 'none';
@@ -14,6 +24,8 @@ export type Dialect = 'rfc-convert' | 'attributes2' | 'vm-attributes' | 'none';
 export interface IoctlNotes {
   /** What a success answers: 0, a count or flag word, or a new fd that the caller now owns. */
   readonly returns?: 'zero' | 'number' | 'fd';
+  /** The field of the struct in which a success leaves a new fd that the caller now owns. */
+  readonly newFd?: string;
   /** The capability that announces it, by the kernel's name. */
   readonly capability?: string;
   /** The first released kernel that has it. */
@@ -85,6 +97,20 @@ function declare(on: On, direction: number, type: number, nr: number, size: numb
 /** _IO: the argument is a number, or nothing (0). */
 export function io(on: On, type: number, nr: number, notes: IoctlNotes = {}): ValueIoctl {
   return { ...declare(on, 0, type, nr, 0, notes) };
+}
+
+/**
+ * _IO, although the argument points to a struct: iommufd and VFIO, whose numbers do not tell its size. The struct
+ * does (`sized.ts`), but for two of them; see `size-prefixed.ts`.
+ */
+export function iop<const F extends Fields, S extends Struct<F>>(
+  on: On,
+  type: number,
+  nr: number,
+  arg: S & Struct<F>,
+  notes: IoctlNotes = {},
+): StructIoctl<F> & { readonly struct: S } {
+  return { ...declare(on, 0, type, nr, 0, notes), struct: arg, direction: 'inout' };
 }
 
 /** _IOR: the kernel fills the struct. */

@@ -13,6 +13,7 @@ import {
   checkOptions,
   I64_MAX,
   I64_MIN,
+  outOfRange,
   tooSmall,
   U64_MAX,
   wrongType,
@@ -96,6 +97,26 @@ export function array<T extends AnyType>(of: T, length: number): CType<OutOf<T>[
       values.forEach((value, i) => {
         of.write(view, at + i * of.size, value, `${path}[${i}]`);
       });
+    },
+  };
+}
+
+/** Text in a C array, ended by a NUL. */
+export function text(length: number): CType<string> {
+  return {
+    name: `char[${length}]`,
+    size: length,
+    align: 1,
+    read: (view, at) => {
+      const bytes = Buffer.from(view.buffer, view.byteOffset + at, length);
+      const end = bytes.indexOf(0);
+      return bytes.toString('utf8', 0, end < 0 ? length : end);
+    },
+    write: (view, at, value, path) => {
+      if (typeof value !== 'string' || value.includes('\0')) throw wrongType(path, 'text without a NUL', value);
+      const bytes = Buffer.from(value);
+      if (bytes.length >= length) throw outOfRange(path, `at most ${length - 1} bytes of text`, value);
+      new Uint8Array(view.buffer, view.byteOffset + at, length).set(bytes);
     },
   };
 }

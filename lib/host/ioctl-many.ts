@@ -2,7 +2,7 @@
 
 import type { ErrnoName } from '../abi/errno.ts';
 import { checkBigint, wrongType, wrongValue } from '../abi/invalid.ts';
-import type { Ioctl, IoctlIn, IoctlOut } from '../abi/ioctl.ts';
+import { type Ioctl, type IoctlIn, type IoctlOut, requestSize } from '../abi/ioctl.ts';
 import { requestName } from '../abi/table.ts';
 import type { Syscalls } from '../syscalls/seam.ts';
 import type { KernelError } from './errors.ts';
@@ -30,7 +30,11 @@ export async function issueMany<I extends Ioctl>(
 ): Promise<ManyOutcome<IoctlOut<I>>> {
   if (!Array.isArray(list)) throw wrongType('list', 'a list of arguments', list);
   // An answer is kept for the last one only, so every other fd would be lost.
-  if (ioctl.returns === 'fd') throw wrongValue('ioctl', 'one that does not return fds', requestName(ioctl));
+  if (ioctl.returns === 'fd' || ioctl.newFd !== undefined)
+    throw wrongValue('ioctl', 'one that does not return fds', requestName(ioctl));
+  if ((ioctl.struct?.size ?? 0) !== requestSize(ioctl.request)) {
+    throw wrongValue('ioctl', 'one whose request number tells the size of its struct', requestName(ioctl));
+  }
   const bytes = encodeAll(ioctl, list);
   const { completed, result: ret } = await syscalls.ioctlMany(fd, ioctl.request, bytes);
   const outs = decodeAll(ioctl, bytes, ret < 0 ? completed + 1 : completed) as IoctlOut<I>[];

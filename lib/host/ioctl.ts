@@ -6,9 +6,10 @@
 import { type ErrnoName, errno } from '../abi/errno.ts';
 import { checkBigint, checkBytes, checkU64, tooSmall, wrongType } from '../abi/invalid.ts';
 import type { Ioctl, IoctlIn, IoctlOut } from '../abi/ioctl.ts';
+import { pointersIn } from '../abi/pointer.ts';
 import { requestName } from '../abi/table.ts';
 import { checkIoctlArg } from '../syscalls/arguments.ts';
-import type { Address, IoctlArg, Syscalls } from '../syscalls/seam.ts';
+import type { Address, IoctlArg, Pointer, Syscalls } from '../syscalls/seam.ts';
 import type { FailedCall, KernelError } from './errors.ts';
 import { failure } from './result.ts';
 
@@ -43,6 +44,8 @@ export interface PreparedIoctl<Out> {
   readonly call: 'ioctl' | 'ioctlFd';
   readonly request: number;
   readonly arg: IoctlArg;
+  /** The buffers that the struct points to. */
+  readonly pointers?: readonly Pointer[];
   finish(ret: number): IoctlOutcome<Out>;
 }
 
@@ -51,10 +54,12 @@ export function prepareIoctl<I extends Ioctl>(fd: number, ioctl: I, args: RawArg
   const arg = encode(ioctl, args);
   const decode = () => (arg instanceof Uint8Array && ioctl.struct ? ioctl.struct.decode(arg) : undefined);
   const call = { fd, ioctl, args: shown(ioctl, args, arg) };
+  const pointers = ioctl.struct && arg !== args ? pointersIn(ioctl.struct, args) : [];
   return {
     call: ioctl.returns === 'fd' ? 'ioctlFd' : 'ioctl',
     request: ioctl.request,
     arg,
+    ...(pointers.length > 0 && { pointers }),
     finish: (ret) => finish(call, ret, decode() as IoctlOut<I>),
   };
 }
@@ -71,17 +76,17 @@ export function prepareNumber(fd: number, request: number, arg: IoctlArg): Prepa
 export async function issue<Out>(
   syscalls: Syscalls,
   fd: number,
-  { call, request, arg, finish }: PreparedIoctl<Out>,
+  { call, request, arg, pointers, finish }: PreparedIoctl<Out>,
 ): Promise<IoctlOutcome<Out>> {
-  return finish(await syscalls[call](fd, request, arg));
+  return finish(await syscalls[call](fd, request, arg, pointers));
 }
 
 export function issueSync<Out>(
   syscalls: Syscalls,
   fd: number,
-  { call, request, arg, finish }: PreparedIoctl<Out>,
+  { call, request, arg, pointers, finish }: PreparedIoctl<Out>,
 ): IoctlOutcome<Out> {
-  return finish(syscalls[`${call}Sync`](fd, request, arg));
+  return finish(syscalls[`${call}Sync`](fd, request, arg, pointers));
 }
 
 interface Issued {

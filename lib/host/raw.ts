@@ -14,6 +14,7 @@ import { type FdLike, fdNumber } from './fd.ts';
 import {
   type IoctlOutcome,
   type IoctlSuccess,
+  issue,
   issueSync,
   type PreparedIoctl,
   prepareIoctl,
@@ -131,8 +132,7 @@ export class Raw {
     handle.enter();
     try {
       const number = fdNumber(fd);
-      const { call, request: code, arg, finish } = prepare(number, request, args);
-      return this.#own(request, finish(await syscalls[call](number, code, arg)));
+      return this.#own(request, await issue(syscalls, number, prepare(number, request, args)));
     } finally {
       handle.leave();
     }
@@ -146,9 +146,8 @@ export class Raw {
   }
 
   #own<O>(request: Ioctl | number, outcome: IoctlOutcome<O>): IoctlOutcome<O> {
-    if (outcome.ok && typeof request === 'object' && request.returns === 'fd') {
-      this.#context.own(`fd of raw ${requestName(request)}`, outcome.ret);
-    }
+    const fd = outcome.ok && typeof request === 'object' ? newFd(request, outcome) : undefined;
+    if (fd !== undefined) this.#context.own(`fd of raw ${requestName(request)}`, fd);
     return outcome;
   }
 }
@@ -159,6 +158,13 @@ function prepare(fd: number, request: Ioctl | number, args: unknown): PreparedIo
   }
   checkDeclaration(request);
   return prepareIoctl(fd, request, (args === undefined ? nothingFor(request) : args) as RawArg<Ioctl>);
+}
+
+/** The fd that a success made: its answer, or a field of its struct. */
+function newFd({ returns, newFd: field }: Ioctl, { ret, out }: { ret: number; out: unknown }): number | undefined {
+  if (returns === 'fd') return ret;
+  const values = out as Readonly<Record<string, unknown>>;
+  return field === undefined ? undefined : (values[field] as number | undefined);
 }
 
 const nothingFor = (ioctl: Ioctl) => (ioctl.struct === undefined ? 0 : {});

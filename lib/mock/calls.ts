@@ -24,7 +24,7 @@ export class MockCalls implements Calls {
   ioctl(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number {
     check.checkFd(fd);
     const user = this.#userMemory(request, check.checkIoctlArg(request, arg));
-    const fixups = check.checkPointers(arg, pointers);
+    const fixups = check.checkPointers(request, arg, pointers);
     const file = this.#machine.fds.get(fd);
     if (!file) return -errno.EBADF;
     if (fixups.length === 0) return file.ioctl(request, user);

@@ -15,6 +15,7 @@ import {
 } from '../abi/invalid.ts';
 import { requestSize } from '../abi/ioctl.ts';
 import { MAP_FIXED, MAP_FIXED_NOREPLACE } from '../abi/linux.ts';
+import { pointerExtent } from '../abi/pointer-extents.ts';
 import { claimedSize, isSizePrefixed, NO_MEMORY_BELOW } from '../abi/size-prefixed.ts';
 import { hasTrailingArray, trailingSize } from '../abi/trailing-arrays.ts';
 import type { Address, IoctlArg, Pointer } from './seam.ts';
@@ -83,15 +84,23 @@ export function checkBlocking(fd: number, request: number, flag: Address): void 
   if (!isAddress(flag)) throw wrongType('flag', '{ address }', flag);
 }
 
-/** Pointer fix-ups: each inside the struct, each to live memory, and only where there is a struct to patch. */
-export function checkPointers(arg: IoctlArg, pointers: readonly Pointer[] | undefined): readonly Pointer[] {
+/**
+ * Pointer fix-ups: each inside the struct, each to live memory, as much of it as the kernel may touch by the struct's
+ * own account, and only where there is a struct to patch.
+ */
+export function checkPointers(
+  request: number,
+  arg: IoctlArg,
+  pointers: readonly Pointer[] | undefined,
+): readonly Pointer[] {
   if (pointers === undefined) return [];
   if (!Array.isArray(pointers)) throw wrongType('pointers', 'a list of { at, to }', pointers);
   if (pointers.length > 0 && !(arg instanceof Uint8Array))
     throw wrongType('arg', 'a Uint8Array when pointers are given', arg);
-  for (const pointer of pointers as readonly Pointer[]) {
-    checkInteger('pointer.at', pointer.at, 0, (arg as Uint8Array).byteLength - 8);
-    checkBytes('pointer.to', pointer.to);
+  for (const { at, to } of pointers as readonly Pointer[]) {
+    checkInteger('pointer.at', at, 0, (arg as Uint8Array).byteLength - 8);
+    const extent = pointerExtent(request, arg as Uint8Array, at);
+    if (checkBytes('pointer.to', to).byteLength < extent) throw tooSmall('pointer.to', extent, to.byteLength);
   }
   return pointers;
 }

@@ -27,7 +27,7 @@ export function createChecks(mappings: Mappings, peek: (address: bigint, bytes: 
   const ioctl: Checks['ioctl'] = (fd, request, arg, pointers) => {
     checkFd(fd);
     checkIoctlArg(request, arg);
-    checkPointers(arg, pointers);
+    checkPointers(request, arg, pointers);
     if (isAddress(arg)) checkStructInMemory(mappings, peek, request, arg.address);
   };
   const bytesOn: Checks['read'] = (fd, bytes) => {
