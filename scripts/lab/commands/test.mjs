@@ -1,14 +1,15 @@
 // @ts-check
 import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { openCache } from '../host/cache.mjs';
-import { Failure, say, status } from '../host/failure.mjs';
-import { elapsed } from '../host/progress.mjs';
+import { Failure, say, status, Unavailable } from '../host/failure.mjs';
+import { withLock } from '../host/lock.mjs';
+import { forRunning, installPackages, missingPackages } from '../host/packages.mjs';
 import { build } from '../kernel/build.mjs';
-import { KtapCounter } from '../machine/ktap.mjs';
-import { parseOptions } from '../options.mjs';
 import { kernels, prepare, tests } from '../tests.mjs';
-import { execute } from './execute.mjs';
-import { machineOptions, PROJECT } from './machine-options.mjs';
+import { PROJECT } from './machine-options.mjs';
+import { runTest } from './run-test.mjs';
 
 /** @type {import('./command.mjs').Command} */
 export const test = {
@@ -22,6 +23,10 @@ export const test = {
       many: true,
       default: 'those of tests.mjs, built when they are not there',
     },
+    jobs: { value: 'N', number: true, help: 'run so many machines at once', default: 'one a processor' },
+    'if-possible': {
+      help: `where no lab can be (no QEMU and no way to install it), say so and end with ${status.skipped}`,
+    },
   },
   async start(given) {
     const chosen = choose(given.rest);
@@ -29,17 +34,17 @@ export const test = {
       for (const { name, command } of chosen) process.stdout.write(`${name}\t${command.join(' ')}\n`);
       return 0;
     }
-    const [program = '', ...args] = prepare;
-    const prepared = spawnSync(program, args, { cwd: PROJECT, stdio: ['ignore', 2, 2] });
-    if (prepared.status !== 0) throw new Failure('the project cannot be built; what is above says why');
-    const images = given.many['kernel'] ?? [];
-    if (images.length === 0) {
-      for (const kernel of kernels) images.push((await build(openCache(), { ...kernel, from: PROJECT })).name);
+    try {
+      const images = await prepareAll(given.many['kernel'] ?? []);
+      const runs = images.flatMap((kernel) => chosen.map((one) => ({ one, kernel })));
+      const failed = await runAll(runs, given.number['jobs'] ?? availableParallelism());
+      say(failed === 0 ? 'all passed' : `${failed} of ${runs.length} failed`);
+      return failed === 0 ? 0 : status.failed;
+    } catch (error) {
+      if (!(error instanceof Unavailable && given.on['if-possible'])) throw error;
+      say(`skipped: ${error.message}`);
+      return status.skipped;
     }
-    let failed = 0;
-    for (const kernel of images) for (const one of chosen) failed += (await runOne(one, kernel)) ? 0 : 1;
-    say(failed === 0 ? 'all passed' : `${failed} of ${images.length * chosen.length} failed`);
-    return failed === 0 ? 0 : status.failed;
   },
 };
 
@@ -51,27 +56,36 @@ function choose(names) {
 }
 
 /**
- * @param {import('../tests.mjs').LabTest} one
- * @param {string} kernel
+ * @param {readonly string[]} asked
+ * @returns {Promise<readonly string[]>} the kernels to test
  */
-async function runOne(one, kernel) {
-  const begun = Date.now();
-  const counter = new KtapCounter(process.stdout);
-  const given = parseOptions([...(one.options ?? []), '--kernel', kernel], machineOptions);
-  const ending = await execute(given, {
-    command: one.command,
-    out: one.ktap ? counter : process.stdout,
-    err: process.stderr,
-    timeout: one.timeout,
-  });
-  counter.finish();
-  const reasons = [
-    ...(ending === 0 ? [] : [`status ${ending}`]),
-    ...(one.ktap && counter.notOk.length > 0 ? [`${counter.notOk.length} not ok`] : []),
-    ...(one.ktap && counter.ok === 0 ? ['no test passed'] : []),
-  ];
-  for (const line of counter.notOk) say(`  ${line}`);
-  const counts = one.ktap ? `${counter.ok} ok, ${counter.skipped} skipped, ` : '';
-  say(`${one.name} on ${kernel}: ${reasons.join(', ') || 'passed'} (${counts}${elapsed(Date.now() - begun)})`);
-  return reasons.length === 0;
+async function prepareAll(asked) {
+  const cache = openCache();
+  if (missingPackages(forRunning).length > 0) {
+    await withLock(cache.lock, () => installPackages(forRunning, join(cache.logs, 'packages.log')));
+  }
+  const [program = '', ...args] = prepare;
+  const prepared = spawnSync(program, args, { cwd: PROJECT, stdio: ['ignore', 2, 2] });
+  if (prepared.status !== 0) throw new Failure('the project cannot be built; what is above says why');
+  if (asked.length > 0) return asked;
+  const images = [];
+  for (const kernel of kernels) images.push((await build(cache, { ...kernel, from: PROJECT })).name);
+  return images;
+}
+
+/**
+ * @param {readonly { one: import('../tests.mjs').LabTest, kernel: string }[]} runs
+ * @param {number} jobs
+ * @returns {Promise<number>} how many failed
+ */
+async function runAll(runs, jobs) {
+  const waiting = [...runs];
+  let failed = 0;
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (!(await runTest(next.one, next.kernel))) failed++;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, runs.length) }, worker));
+  return failed;
 }

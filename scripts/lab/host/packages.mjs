@@ -1,6 +1,6 @@
 // @ts-check
 import { existsSync } from 'node:fs';
-import { Failure, say } from './failure.mjs';
+import { say, Unavailable } from './failure.mjs';
 import { openLog } from './logged.mjs';
 import { findProgram } from './processes.mjs';
 
@@ -48,7 +48,7 @@ export function missingPackages(requirements) {
 /** @param {string[]} missing */
 function failure(missing) {
   const line = `apt-get install --no-install-recommends ${missing.join(' ')}`;
-  return new Failure(
+  return new Unavailable(
     `needs what the Debian package${missing.length === 1 ? '' : 's'} ${missing.join(', ')} hold${missing.length === 1 ? 's' : ''}; as root: ${line}`,
   );
 }

@@ -2,7 +2,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Failure, say } from '../host/failure.mjs';
+import { say, Unavailable } from '../host/failure.mjs';
 import { checkHeld, parseConfig, printConfig } from './config.mjs';
 
 /** @typedef {import('../host/logged.mjs').Log} Log */
@@ -55,7 +55,7 @@ async function configure(tree, config, log) {
  * @returns {Promise<string>} the kernel's release, as uname -r prints it
  */
 export async function compile(tree, { config, suffix, jobs = availableParallelism(), image }, log) {
-  if (process.arch !== 'x64') throw new Failure(`builds x86-64 kernels, on x86-64 only (this is ${process.arch})`);
+  if (process.arch !== 'x64') throw new Unavailable(`builds x86-64 kernels, on x86-64 only (this is ${process.arch})`);
   await configure(tree, config, log);
   await log.run(
     'compiling',

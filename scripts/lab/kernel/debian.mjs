@@ -1,7 +1,7 @@
 // @ts-check
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Failure, say } from '../host/failure.mjs';
+import { Failure, say, Unavailable } from '../host/failure.mjs';
 import { openLog } from '../host/logged.mjs';
 import { capture, findProgram } from '../host/processes.mjs';
 import { entries } from './store.mjs';
@@ -87,7 +87,9 @@ function checkRoom(cache) {
   mkdirSync(cache.root, { recursive: true });
   const { bavail, bsize } = statfsSync(cache.root);
   if (bavail * bsize < GIGABYTES * 2 ** 30) {
-    throw new Failure(`${cache.root} needs ${GIGABYTES} GB of free space; set XDG_CACHE_HOME to a place that has it`);
+    throw new Unavailable(
+      `${cache.root} needs ${GIGABYTES} GB of free space; set XDG_CACHE_HOME to a place that has it`,
+    );
   }
 }
 
@@ -101,11 +103,15 @@ function prepareApt(cache) {
     mkdirSync(join(cache.apt, folder), { recursive: true });
   }
   if (findProgram('apt-get') === undefined) {
-    throw new Failure('fetching a kernel source needs apt-get; give a kernel tree of your own: lab build --source DIR');
+    throw new Unavailable(
+      'fetching a kernel source needs apt-get; give a kernel tree of your own: lab build --source DIR',
+    );
   }
   const mirror = chooseMirror(capture('apt-get', ['indextargets', '--format', TARGETS]));
   if (mirror === undefined) {
-    throw new Failure("apt's sources name no Debian archive; give a kernel tree of your own: lab build --source DIR");
+    throw new Unavailable(
+      "apt's sources name no Debian archive; give a kernel tree of your own: lab build --source DIR",
+    );
   }
   const keyrings = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
   const signedBy = mirror.signedBy ?? keyrings.find((file) => existsSync(file));
