@@ -2,6 +2,7 @@
 
 import { checkInteger, checkOneOf, checkOptions, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
+import { checkWrites } from '../syscalls/after-death.ts';
 import type { Syscalls } from '../syscalls/seam.ts';
 import { withTwins } from '../syscalls/twins.ts';
 import { blockingCalls } from './blocking.ts';
@@ -11,6 +12,7 @@ import { Faults } from './faults.ts';
 import { Journal } from './journal.ts';
 import type { Machine } from './kvm/index.ts';
 import { HostMemory } from './memory.ts';
+import { pathCalls } from './paths.ts';
 import { createPlatform, type PlatformName, platformNames } from './platform/index.ts';
 import { AddressSpace, FdTable } from './process/index.ts';
 import { type Profile, type ProfileName, profileNames, profiles, withInPlaceParameter } from './profile.ts';
@@ -72,6 +74,11 @@ export function createMock(options: MockOptions = {}): Mock {
   const syscalls = withTwins(calls, {
     ...blockingCalls(machine, calls),
     race: raceCall(calls, calls.mappings),
+    ...pathCalls(),
+    afterDeath: (writes) => {
+      checkWrites(writes);
+      return () => {};
+    },
     backend: 'mock',
     description: `${profile.name} on ${platform.name}: ${profile.summary}`,
     dispose: () => {

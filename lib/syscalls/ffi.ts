@@ -14,12 +14,14 @@ import {
   O_CLOEXEC,
   STATX_BASIC_STATS,
 } from '../abi/linux.ts';
+import { afterDeath } from './after-death.ts';
 import { checkBlocking, checkFd, isAddress } from './arguments.ts';
 import { type BlockingCalls, SET } from './blocking.ts';
 import { checkRace } from './check-race.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { type CArgument, type Libc, openLibc } from './libc.ts';
 import { Mappings } from './mappings.ts';
+import { pathCalls } from './paths.ts';
 import { ScratchCopy } from './scratch-copy.ts';
 import { CALL_NAMES, type Calls, type IoctlArg, type ManyResult, type Pointer, type Syscalls } from './seam.ts';
 import { cString, decodeStat, STAT_BYTES } from './stat.ts';
@@ -45,6 +47,8 @@ export function createFfi(): Syscalls {
       });
     },
     ...createBlocking(libc, mappings, scratch),
+    ...pathCalls,
+    afterDeath,
   });
 }
 

@@ -1,6 +1,7 @@
 /** The backend of choice: the C++ addon. */
 
 import { type Addon, loadAddon } from './addon.ts';
+import { afterDeath } from './after-death.ts';
 import { checkFd, checkIoctlArg } from './arguments.ts';
 import { createBlocking } from './blocking.ts';
 import { type Checks, createChecks } from './checks.ts';
@@ -9,6 +10,7 @@ import { Mappings } from './mappings.ts';
 import { createRace } from './native-race.ts';
 import type { Op } from './op.ts';
 import { createOps, type Ops } from './ops.ts';
+import { pathCalls } from './paths.ts';
 import { CALL_NAMES, type CallName, type Syscalls } from './seam.ts';
 import { withFastLookup } from './twins.ts';
 
@@ -26,6 +28,8 @@ export function createNative(): Syscalls {
     dispose: () => addon.dispose(),
     ...createBlocking(lanes, mappings, (address, bytes) => lanes.run(ops.copyIn(address, bytes))),
     race: createRace({ addon, lanes, mappings, ops }),
+    ...pathCalls,
+    afterDeath,
   };
   for (const name of CALL_NAMES) {
     const prepare = prepared(name, checks, ops);

@@ -93,11 +93,29 @@ export interface Calls {
 
 export type CallName = keyof Calls;
 
-/** The asynchronous form of every call. */
-export type AsyncCalls = { [Name in CallName]: (...args: Parameters<Calls[Name]>) => Promise<ReturnType<Calls[Name]>> };
+/** Calls on paths, of which nothing stays open: how sysfs is looked over. They have no order among others. */
+export interface PathCalls {
+  /** The names in a directory, without . and .., in no particular order; or -errno. */
+  readDirectory(path: string): readonly string[] | number;
+  /** What a symbolic link says, as it stands there; or -errno. */
+  readLink(path: string): string | number;
+}
 
+/** The asynchronous form of every call. */
+type Async<C> = {
+  [Name in keyof C]: C[Name] extends (...args: infer Args) => infer Answer ? (...args: Args) => Promise<Answer> : never;
+};
 /** The synchronous twin of every call, under Node's naming convention. */
-export type SyncCalls = { [Name in CallName as `${Name}Sync`]: Calls[Name] };
+type Sync<C> = { [Name in keyof C & string as `${Name}Sync`]: C[Name] };
+
+export type AsyncCalls = Async<Calls>;
+export type SyncCalls = Sync<Calls>;
+
+/** One write(2) of a text to a file that is there. */
+export interface FileWrite {
+  readonly path: string;
+  readonly text: string;
+}
 
 /**
  * Calls on one fd keep their order, and so do the calls on mapped memory (madvise, munmap, copyIn, copyOut) among
@@ -107,7 +125,7 @@ export type SyncCalls = { [Name in CallName as `${Name}Sync`]: Calls[Name] };
  * Buffers belong to the call until it completes: they are kept alive, and must be neither changed nor transferred.
  * The kernel works on an ioctl's own struct or on a copy of it that is copied back at the end.
  */
-export interface Syscalls extends AsyncCalls, SyncCalls {
+export interface Syscalls extends AsyncCalls, SyncCalls, Async<PathCalls>, Sync<PathCalls> {
   readonly backend: 'native' | 'ffi' | 'mock';
   /** One line for reports: which binary, which library, which profile. */
   readonly description: string;
@@ -130,6 +148,14 @@ export interface Syscalls extends AsyncCalls, SyncCalls {
    * ffi makes such ioctls on the only thread it has, so nobody can interrupt them there, and only the flag is set.
    */
   interrupt(fd: number): void;
+
+  /**
+   * Has files written when this process is gone, however it ends and with all its fds closed: for what it borrowed and
+   * could not give back. In order; a write that fails keeps the next from nothing. The answer calls it off.
+   * On a kernel a shell waits for it, in a session of its own so that Ctrl-C does not reach it; the mock's process
+   * takes its kernel along, so nothing is left to write to.
+   */
+  afterDeath(writes: readonly FileWrite[]): () => void;
 
   /**
    * Runs programs against each other and answers what each worker did, or -errno when one of the fds is not open. The

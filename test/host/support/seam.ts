@@ -2,9 +2,21 @@
 
 import { CALL_NAMES, type CallName, type Calls, type Syscalls } from '../../../lib/syscalls/seam.ts';
 
+/** Calls that have no twin, or whose answers no test changes. */
+const OTHERS = [
+  'ioctlBlocking',
+  'interrupt',
+  'readDirectory',
+  'readDirectorySync',
+  'readLink',
+  'readLinkSync',
+  'afterDeath',
+] as const;
+type Other = (typeof OTHERS)[number];
+
 export interface Recorded {
   /** Without the Sync. */
-  readonly name: CallName | 'ioctlBlocking' | 'interrupt';
+  readonly name: CallName | Other;
   readonly args: readonly unknown[];
 }
 
@@ -35,8 +47,7 @@ export function watch(syscalls: Syscalls, answers: Answers = {}): WatchedSeam {
     watched[`${name}Sync`] = (...args: unknown[]) => through(sync, args);
     watched[name] = async (...args: unknown[]) => through(async, args);
   }
-  // These have one form only.
-  for (const name of ['ioctlBlocking', 'interrupt'] as const) {
+  for (const name of OTHERS) {
     const call = (syscalls[name] as (...args: unknown[]) => unknown).bind(syscalls);
     watched[name] = (...args: unknown[]) => {
       calls.push({ name, args });
