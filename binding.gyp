@@ -7,6 +7,7 @@
         "native/batch.cc",
         "native/blocking.cc",
         "native/copy.cc",
+        "native/encrypt_layouts.cc",
         "native/execute.cc",
         "native/ioctl.cc",
         "native/iommufd_layouts.cc",

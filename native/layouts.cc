@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "encrypt_layouts.h"
 #include "iommufd_layouts.h"
 #include "layout.h"
 #include "missing.h"
@@ -133,8 +134,11 @@ napi_value Layouts(napi_env env, napi_callback_info) {
   };
   return Builder(env)
       .Set("linuxVersionCode", static_cast<double>(LINUX_VERSION_CODE))
-      .Set("structs", List(env, Joined({Structs(), VcpuStructs(), IommufdStructs(), VfioStructs()}), layout))
-      .Set("requests", List(env, Joined({Requests(), VcpuRequests(), IommufdRequests(), VfioRequests()}), request))
+      .Set("structs",
+           List(env, Joined({Structs(), VcpuStructs(), EncryptStructs(), IommufdStructs(), VfioStructs()}), layout))
+      .Set("requests",
+           List(env, Joined({Requests(), VcpuRequests(), EncryptRequests(), IommufdRequests(), VfioRequests()}), request))
+      .Set("commands", List(env, EncryptCommands(), request))
       .object();
 }
 

@@ -32,6 +32,8 @@ export interface IoctlNotes {
   readonly since?: string;
   /** The conversion ABI it belongs to. */
   readonly dialect?: Dialect;
+  /** The size in the request number, where the header declares another type than the struct that is passed. */
+  readonly declaredSize?: number;
 }
 
 interface Declared extends IoctlNotes {
@@ -90,7 +92,7 @@ function declare(on: On, direction: number, type: number, nr: number, size: numb
     returns: 'zero',
     ...notes,
     on: typeof on === 'string' ? [on] : on,
-    request: requestNumber(direction, type, nr, size),
+    request: requestNumber(direction, type, nr, notes.declaredSize ?? size),
   };
 }
 

@@ -3,6 +3,7 @@
  * A name is never written twice, so a declaration is one statement and cannot disagree with itself.
  */
 
+import * as encryptOp from './encrypt-op.ts';
 import * as guestMemfd from './guest-memfd.ts';
 import type { FdKind, Ioctl } from './ioctl.ts';
 import * as iommufd from './iommufd.ts';
@@ -22,7 +23,8 @@ function isIoctl(value: unknown): value is Ioctl {
   return typeof value === 'object' && value !== null && 'request' in value && 'on' in value;
 }
 
-const files = { ...kvm, ...vcpu, ...kvmDevice, ...guestMemfd, ...iommufd, ...iommufdTest, ...vfio, ...vfioDevice };
+const kvmFiles = { ...kvm, ...vcpu, ...kvmDevice, ...encryptOp, ...guestMemfd };
+const files = { ...kvmFiles, ...iommufd, ...iommufdTest, ...vfio, ...vfioDevice };
 
 const named = (values: object): NamedIoctl[] =>
   Object.entries(values).flatMap(([name, value]) => (isIoctl(value) ? [{ name, ioctl: value }] : []));

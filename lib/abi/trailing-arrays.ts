@@ -1,8 +1,11 @@
 /**
- * KVM requests whose struct ends in an array: _IOC_SIZE is that of the part before it, and the struct itself tells how
- * many entries follow. Source: include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kvm.h.
+ * KVM requests whose struct is longer than _IOC_SIZE tells: those that end in an array, where the struct itself tells
+ * how many entries follow, and one that was declared with another type.
+ * Source: include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kvm.h.
  */
 
+import { KVM_MEMORY_ENCRYPT_OP } from './encrypt-op.ts';
+import { requestSize } from './ioctl.ts';
 import { KVM_CPUID_ENTRY_BYTES, KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2 } from './vcpu.ts';
 
 interface TrailingArray {
@@ -30,8 +33,11 @@ const ARRAYS = new Map<number, TrailingArray>([
   [0xc008_aeb0, REG_LIST], // KVM_GET_REG_LIST
 ]);
 
+const UNDERSTATED = KVM_MEMORY_ENCRYPT_OP;
+
 /** How many bytes the kernel may touch behind the fixed part, by the struct's own account; 0 for other requests. */
 export function trailingSize(request: number, bytes: Uint8Array): number {
+  if (request === UNDERSTATED.request) return UNDERSTATED.struct.size - requestSize(request);
   const array = ARRAYS.get(request);
   if (!array || bytes.byteLength < array.at) return 0;
   const view = new DataView(bytes.buffer, bytes.byteOffset, array.at);
@@ -39,5 +45,5 @@ export function trailingSize(request: number, bytes: Uint8Array): number {
   return count * array.entry;
 }
 
-/** Whether a request's struct is followed by an array. */
-export const hasTrailingArray = (request: number): boolean => ARRAYS.has(request);
+/** Whether there is more behind the part that the request number tells. */
+export const hasTrailingArray = (request: number): boolean => ARRAYS.has(request) || request === UNDERSTATED.request;

@@ -81,7 +81,7 @@ export const KVM_GET_SREGS = ior('vcpu', KVMIO, 0x83, kvm_sregs);
 export const KVM_SET_SREGS = iow('vcpu', KVMIO, 0x84, kvm_sregs);
 
 /** Followed by `nent` entries of KVM_CPUID_ENTRY_BYTES each, so it is passed as bytes. */
-const kvm_cpuid2 = struct('kvm_cpuid2', { nent: u32, padding: u32 });
+export const kvm_cpuid2 = struct('kvm_cpuid2', { nent: u32, padding: u32 });
 
 export const KVM_CPUID_ENTRY_BYTES = 40;
 

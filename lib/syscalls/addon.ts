@@ -15,7 +15,15 @@ export interface Layouts {
     readonly source: 'header' | 'own';
     readonly fields: readonly { readonly name: string; readonly offset: number; readonly size: number }[];
   }[];
-  readonly requests: readonly { readonly name: string; readonly number: number; readonly source: 'header' | 'own' }[];
+  readonly requests: readonly NamedNumber[];
+  /** Commands inside an ioctl: lib/abi/sev.ts and tdx.ts. */
+  readonly commands: readonly NamedNumber[];
+}
+
+interface NamedNumber {
+  readonly name: string;
+  readonly number: number;
+  readonly source: 'header' | 'own';
 }
 
 /** Garbage in any argument is a TypeError or RangeError. */

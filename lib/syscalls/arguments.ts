@@ -56,7 +56,7 @@ export function checkIoctlArg(request: number, arg: IoctlArg): IoctlArg {
   if (typeof arg === 'number') return checkPlainArg(request, arg);
   if (arg instanceof Uint8Array) return checkStructArg(request, arg);
   if (!isAddress(arg)) throw wrongType('arg', 'a Uint8Array, a number or { address }', arg);
-  if (hasTrailingArray(request)) throw outOfRange('arg', 'a Uint8Array, since an array follows the struct', arg);
+  if (hasTrailingArray(request)) throw outOfRange('arg', 'a Uint8Array, since the struct is longer than the request tells', arg);
   return arg;
 }
 
@@ -115,7 +115,7 @@ export function checkMany(request: number, args: Uint8Array | BigUint64Array): n
     return args.length;
   }
   checkBytes('args', args);
-  if (hasTrailingArray(request)) throw outOfRange('request', 'one without an array behind its struct', request);
+  if (hasTrailingArray(request)) throw outOfRange('request', 'one that tells the size of its struct', request);
   if (args.byteLength % size !== 0)
     throw outOfRange('args', `a whole number of structs of ${size} bytes`, args.byteLength);
   return args.byteLength / size;

@@ -1,6 +1,7 @@
 /** What lib/abi declares is what a C compiler makes of the kernel's headers. */
 
 import { describe, expect, test } from 'vitest';
+import { type AnyCommand, sevCommands, tdxCommands } from '../../lib/abi/index.ts';
 import { ioctls } from '../../lib/abi/table.ts';
 import { type Layouts, loadAddon } from '../../lib/syscalls/addon.ts';
 import { missing } from '../native/addon.ts';
@@ -8,6 +9,8 @@ import { declaredStructs } from './declared.ts';
 
 /** Padding and spare room: a name that says it means nothing, or one that other headers give to new fields. */
 const SPARE = /^(__|reserved|pad)/;
+
+const commands: readonly AnyCommand[] = [...sevCommands, ...tdxCommands];
 
 describe.skipIf(missing !== undefined)(missing === undefined ? 'layouts' : `layouts: ${missing}`, () => {
   const compiled = (): Layouts => loadAddon().addon.layouts();
@@ -30,6 +33,11 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'layouts' : `layo
       if (laidOut === undefined && SPARE.test(field)) continue;
       expect({ [field]: laidOut }).toEqual({ [field]: { name: field, offset, size: type.size } });
     }
+  });
+
+  test.skipIf(process.arch !== 'x64')('commands inside an ioctl', () => {
+    const numbers = Object.fromEntries(compiled().commands.map(({ name, number }) => [name, number]));
+    expect(Object.fromEntries(commands.map(({ name, id }) => [name, id]))).toEqual(numbers);
   });
 
   test('the addon knows nothing that is not declared', () => {

@@ -38,6 +38,9 @@ const NUMBERS = {
   KVM_GET_MP_STATE: 0x8004_ae98,
   KVM_SET_MP_STATE: 0x4004_ae99,
   KVM_PRE_FAULT_MEMORY: 0xc040_aed5,
+  KVM_MEMORY_ENCRYPT_OP: 0xc008_aeba,
+  KVM_MEMORY_ENCRYPT_REG_REGION: 0x8010_aebb,
+  KVM_MEMORY_ENCRYPT_UNREG_REGION: 0x8010_aebc,
   KVM_CREATE_DEVICE: 0xc00c_aee0,
   KVM_SET_DEVICE_ATTR: 0x4018_aee1,
   KVM_GET_DEVICE_ATTR: 0x4018_aee2,
@@ -97,7 +100,7 @@ test('the ioctls of the table have their numbers', () => {
 });
 
 test.each(ioctls)('$name: the number says the size of its struct, but for iommufd and VFIO', ({ ioctl }) => {
-  const told = requestType(ioctl.request) === IOMMUFD_TYPE ? 0 : (ioctl.struct?.size ?? 0);
+  const told = requestType(ioctl.request) === IOMMUFD_TYPE ? 0 : (ioctl.declaredSize ?? ioctl.struct?.size ?? 0);
   expect(requestSize(ioctl.request)).toBe(told);
 });
 
