@@ -24,6 +24,7 @@ export const capabilities = {
   KVM_CAP_DEVICE_CTRL: { number: 89 },
   KVM_CAP_CHECK_EXTENSION_VM: { number: 105 },
   KVM_CAP_MULTI_ADDRESS_SPACE: { number: 118 },
+  KVM_CAP_SPLIT_IRQCHIP: { number: 121 },
   KVM_CAP_IMMEDIATE_EXIT: { number: 136 },
   KVM_CAP_EXIT_HYPERCALL: { number: 201 },
   KVM_CAP_USER_MEMORY2: { number: 231 },

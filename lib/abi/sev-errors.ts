@@ -27,7 +27,11 @@ const INITIALISE = 'initialise the platform: /dev/sev must open, and the log (dm
 const ROWS: readonly Row[] = [
   [SEV_RET_NO_FW_CALL, 'SEV_RET_NO_FW_CALL', 'the firmware was not asked; the errno tells why'],
   [0x01, 'SEV_RET_INVALID_PLATFORM_STATE', INITIALISE],
-  [0x02, 'SEV_RET_INVALID_GUEST_STATE', 'the commands of a launch have an order: init, start, update, finish, each once'],
+  [
+    0x02,
+    'SEV_RET_INVALID_GUEST_STATE',
+    'the commands of a launch have an order: init, start, update, finish, each once',
+  ],
   [0x03, 'SEV_RET_INVALID_CONFIG'],
   [0x04, 'SEV_RET_INVALID_LEN'],
   [0x05, 'SEV_RET_ALREADY_OWNED'],
@@ -47,7 +51,11 @@ const ROWS: readonly Row[] = [
   [0x13, 'SEV_RET_HWSEV_RET_PLATFORM', 'a hardware failure: reset the platform'],
   [0x14, 'SEV_RET_HWSEV_RET_UNSAFE'],
   [0x15, 'SEV_RET_UNSUPPORTED', 'this CPU or its firmware lacks the feature'],
-  [0x16, 'SEV_RET_INVALID_PARAM', 'a page of CPUID values that the CPU does not have comes back corrected in the source'],
+  [
+    0x16,
+    'SEV_RET_INVALID_PARAM',
+    'a page of CPUID values that the CPU does not have comes back corrected in the source',
+  ],
   [0x17, 'SEV_RET_RESOURCE_LIMIT', 'the firmware has no room for another guest; close one'],
   [0x18, 'SEV_RET_SECURE_DATA_INVALID'],
   [0x19, 'SEV_RET_INVALID_PAGE_SIZE'],

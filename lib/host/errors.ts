@@ -11,6 +11,7 @@
 
 import { inspect } from 'node:util';
 import { type ErrnoName, errno, errnoName, errnoText } from '../abi/errno.ts';
+import type { FirmwareError } from '../abi/sev-errors.ts';
 import { hintFor } from './hints.ts';
 
 /** The system call that failed. */
@@ -19,6 +20,10 @@ export interface FailedCall {
   readonly syscall: string;
   /** An ioctl's name, or its number as 0x... where nobody knows it. */
   readonly request?: string;
+  /** The command inside the ioctl, where it carries several. */
+  readonly command?: string;
+  /** What the hardware's firmware answered. */
+  readonly firmware?: FirmwareError;
   readonly fd?: number;
   /** The arguments by name, as the caller gave them. */
   readonly args?: Readonly<Record<string, unknown>>;
@@ -43,6 +48,10 @@ export class KernelError extends Error {
   readonly errno: number;
   readonly syscall: string;
   declare readonly request?: string;
+  /** The command inside the ioctl, as in `KVM_SEV_SNP_LAUNCH_START`. */
+  declare readonly command?: string;
+  /** What SEV's firmware or the TDX module answered, by name, and what to do about it. */
+  declare readonly firmware?: FirmwareError;
   declare readonly fd?: number;
   declare readonly args?: Readonly<Record<string, unknown>>;
   /**
@@ -59,12 +68,21 @@ export class KernelError extends Error {
 
   constructor(call: FailedCall, number: number) {
     const code = codeOf(number);
-    const hint = call.hint ?? hintFor(call, code);
+    const hint = call.hint ?? call.firmware?.advice ?? hintFor(call, code);
     super(describe(call, code, number, hint));
     this.code = code;
     this.errno = number;
     this.syscall = call.syscall;
-    for (const key of ['request', 'fd', 'args', 'errorOffset', 'completed', 'attempts'] as const) {
+    for (const key of [
+      'request',
+      'command',
+      'firmware',
+      'fd',
+      'args',
+      'errorOffset',
+      'completed',
+      'attempts',
+    ] as const) {
       if (call[key] !== undefined) Object.defineProperty(this, key, { value: call[key], enumerable: true });
     }
     if (hint !== undefined) Object.defineProperty(this, 'hint', { value: hint, enumerable: true });
@@ -87,9 +105,12 @@ export class KernelError extends Error {
 function describe(call: FailedCall, code: string, number: number, hint: string | undefined): string {
   const parts = [`${code}: ${errnoText(number)}, ${call.syscall}`];
   if (call.request !== undefined) parts.push(call.request);
+  if (call.command !== undefined) parts.push(call.command);
   if (call.fd !== undefined) parts.push(`on fd ${call.fd}`);
   if (call.args !== undefined && Object.keys(call.args).length > 0)
     parts.push(inspect(call.args, { depth: 3, breakLength: Infinity, maxArrayLength: 8 }));
+  if (call.firmware !== undefined)
+    parts.push(`(firmware: ${call.firmware.name}, 0x${call.firmware.code.toString(16)})`);
   if (call.attempts !== undefined && call.attempts > 1) parts.push(`after ${call.attempts} attempts`);
   if (hint !== undefined) parts.push(`-> ${hint}`);
   return parts.join(' ');

@@ -7,13 +7,8 @@
  */
 
 import type { ErrnoName } from '../abi/errno.ts';
-
-export interface Hint {
-  /** The ioctls or system calls it is for; every call when left out. */
-  readonly on?: readonly string[];
-  readonly code: ErrnoName;
-  readonly text: string;
-}
+import type { Hint } from './hint.ts';
+import { launchHints } from './launch-hints.ts';
 
 const CONVERSIONS = ['KVM_GMEM_CONVERT_SHARED', 'KVM_GMEM_CONVERT_PRIVATE'];
 const REFERENCED =
@@ -95,6 +90,18 @@ export const hints: readonly Hint[] = [
     code: 'EINVAL',
     text: 'this capability cannot be enabled here, or not with these arguments',
   },
+  {
+    on: ['KVM_RUN'],
+    code: 'EINVAL',
+    text: 'a confidential VM runs once it is launched (vm.launch()); other VMs, where their registers make a legal state',
+  },
+  {
+    on: ['KVM_GET_REGS', 'KVM_SET_REGS', 'KVM_GET_SREGS', 'KVM_SET_SREGS'],
+    code: 'EINVAL',
+    text: 'the state is no legal one, or it is sealed: a launched confidential guest shows and takes none',
+  },
+  { on: ['KVM_CREATE_VCPU'], code: 'EIO', text: 'a TD takes vCPUs after KVM_TDX_INIT_VM and before it is finalized' },
+  ...launchHints,
   { on: ['mmap'], code: 'ENODEV', text: 'the guest_memfd was created without mmap: true' },
   { on: ['mmap'], code: 'EPERM', text: 'guest_memfd cannot be mapped executable' },
   { on: ['mmap'], code: 'EACCES', text: 'the file was not opened for this access' },
@@ -136,10 +143,15 @@ export const hints: readonly Hint[] = [
 
 /** The first row that fits; the general ones come last. */
 export function hintFor(
-  call: { readonly syscall: string; readonly request?: string; readonly errorOffset?: bigint },
+  call: {
+    readonly syscall: string;
+    readonly request?: string;
+    readonly command?: string;
+    readonly errorOffset?: bigint;
+  },
   code: ErrnoName,
 ): string | undefined {
-  const name = call.request ?? call.syscall;
+  const name = call.command ?? call.request ?? call.syscall;
   const hint = hints.find((row) => row.code === code && (row.on === undefined || row.on.includes(name)));
   if (hint?.text.includes('{errorOffset}') && call.errorOffset === undefined) return undefined;
   return hint?.text.replace('{errorOffset}', `0x${call.errorOffset?.toString(16)}`);

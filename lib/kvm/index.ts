@@ -13,6 +13,24 @@ export {
   type TouchOptions,
 } from './guest/index.ts';
 export { type CreateVmOptions, Host, openHost } from './host.ts';
+export {
+  type CpuidEntry,
+  LAUNCHABLE,
+  type Launched,
+  type LaunchOptions,
+  type LaunchRegion,
+  launch,
+  type SevGuest,
+  type SevInitOptions,
+  type SnpFinishOptions,
+  type SnpStartOptions,
+  sevGuest,
+  type TdInitOptions,
+  type TdxCapabilities,
+  type TdxGuest,
+  tdxGuest,
+  tryLaunch,
+} from './launch/index.ts';
 export { MemoryRegion, type MemoryRegionOptions } from './memory-region.ts';
 export type { Vcpu } from './vcpu.ts';
 export { Vm } from './vm.ts';

@@ -68,6 +68,11 @@ export class Vcpu extends FdResource {
     handle.attach(area);
   }
 
+  /** @internal */
+  static internals(vcpu: Vcpu): OwnedFd {
+    return vcpu.handle;
+  }
+
   /** The general registers. @throws KernelError */
   async regs(): Promise<Registers> {
     return await this.#get(KVM_GET_REGS);

@@ -54,6 +54,11 @@ export class Vm extends FdResource {
     this.#slots = new Slots(handle);
   }
 
+  /** @internal */
+  static internals(vm: Vm): { context: Context; handle: OwnedFd; system: number } {
+    return { context: vm.context, handle: vm.handle, system: vm.#system };
+  }
+
   /**
    * KVM_CHECK_EXTENSION on this VM: 0 when the capability is missing, else a number whose meaning is the capability's.
    * What a VM answers can differ from what the host does (`features.capabilities`). Numbers are shared between

@@ -56,7 +56,8 @@ export function checkIoctlArg(request: number, arg: IoctlArg): IoctlArg {
   if (typeof arg === 'number') return checkPlainArg(request, arg);
   if (arg instanceof Uint8Array) return checkStructArg(request, arg);
   if (!isAddress(arg)) throw wrongType('arg', 'a Uint8Array, a number or { address }', arg);
-  if (hasTrailingArray(request)) throw outOfRange('arg', 'a Uint8Array, since the struct is longer than the request tells', arg);
+  if (hasTrailingArray(request))
+    throw outOfRange('arg', 'a Uint8Array, since the struct is longer than the request tells', arg);
   return arg;
 }
 
