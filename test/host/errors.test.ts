@@ -1,6 +1,14 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { ioctls } from '../../lib/abi/index.ts';
+import {
+  ioctls,
+  SEV_RET_POLICY_FAILURE,
+  sevCommands,
+  sevError,
+  TDX_EPT_ENTRY_STATE_INCORRECT,
+  tdxCommands,
+  tdxStatus,
+} from '../../lib/abi/index.ts';
 import { hintFor, hints } from '../../lib/host/hints.ts';
 import {
   ClosedError,
@@ -127,8 +135,32 @@ describe('guards', () => {
   });
 });
 
+describe('of firmware', () => {
+  const call = { syscall: 'ioctl', request: 'KVM_MEMORY_ENCRYPT_OP', command: 'KVM_SEV_SNP_LAUNCH_START', fd: 5 };
+
+  test('the error names the command and what the firmware said, with what to do', () => {
+    const error = new KernelError({ ...call, firmware: sevError(SEV_RET_POLICY_FAILURE)! }, -5);
+    expect(error).toMatchObject({ command: call.command, firmware: { name: 'SEV_RET_POLICY_FAILURE', code: 7n } });
+    expect(error.message).toBe(
+      `EIO: input/output error, ioctl KVM_MEMORY_ENCRYPT_OP KVM_SEV_SNP_LAUNCH_START on fd 5 (firmware: ` +
+        `SEV_RET_POLICY_FAILURE, 0x7) -> ${error.firmware?.advice}`,
+    );
+  });
+
+  test('without its word, the command and the errno tell', () => {
+    expect(new KernelError(call, -22).hint).toContain('a policy that has bit 17');
+  });
+
+  test('codes that nobody named are shown as they are; success is no error', () => {
+    expect([sevError(0x7777)?.name, sevError(0), tdxStatus(0n)]).toEqual(['0x7777', undefined, undefined]);
+    expect(tdxStatus(TDX_EPT_ENTRY_STATE_INCORRECT | 0x92n)?.name).toBe('TDX_EPT_ENTRY_STATE_INCORRECT');
+    expect(tdxStatus(0x1234_0000_0000_0001n)?.name).toBe('0x1234000000000001');
+  });
+});
+
 describe('hints', () => {
-  const known = new Set<string>([...ioctls.map(({ name }) => name), ...CALL_NAMES]);
+  const commands = [...sevCommands, ...tdxCommands];
+  const known = new Set<string>([...[...ioctls, ...commands].map(({ name }) => name), ...CALL_NAMES]);
 
   test('are for calls that exist', () => {
     const names = hints.flatMap((hint) => hint.on ?? []);
