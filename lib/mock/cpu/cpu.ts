@@ -27,6 +27,8 @@ export type Stop<E> =
   | { readonly kind: 'in'; readonly port: number }
   | { readonly kind: 'hypercall' }
   | { readonly kind: 'hlt' }
+  /** The registers are no state that a CPU can be in. */
+  | { readonly kind: 'illegal-state' }
   /** An instruction it does not know, or memory its tables do not have. */
   | { readonly kind: 'unknown'; readonly bytes: Uint8Array }
   | { readonly kind: 'triple-fault' }
@@ -38,6 +40,7 @@ const REP_MOVSB = 0xa4;
 const REP_STOSB = 0xaa;
 const PAGE = BigInt(PAGE_SIZE);
 const CR0_PG = 1n << 31n;
+const EFER_LME = 1n << 8n;
 /** More steps than this without an exit, and it is taken to go on for ever. */
 const PATIENCE = 10_000;
 
@@ -68,6 +71,7 @@ export class Cpu<E> {
 
   /** Executes until something stops it. RIP stays at the instruction that did, except after HLT. */
   run(): Stop<E> {
+    if (this.#isTwoModes()) return { kind: 'illegal-state' };
     const stop = this.#stopping(() => {
       for (let step = 0; step < PATIENCE; step++) {
         const stop = this.#step();
@@ -76,6 +80,12 @@ export class Cpu<E> {
       return undefined;
     });
     return stop ?? { kind: 'spinning' };
+  }
+
+  /** AMD's manual, volume 2, 15.5.1: in long mode a code segment is not 64-bit and 32-bit at once. */
+  #isTwoModes(): boolean {
+    const { cs, cr0, efer } = this.sregs;
+    return (cr0 & CR0_PG) !== 0n && (efer & EFER_LME) !== 0n && cs.l !== 0 && cs.db !== 0;
   }
 
   #stopping(work: () => Stop<E> | undefined): Stop<E> | undefined {

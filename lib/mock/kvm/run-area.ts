@@ -5,6 +5,7 @@ import { PAGE_SIZE } from '../../abi/linux.ts';
 import type { Fields, Struct, StructIn } from '../../abi/struct.ts';
 import {
   exitData,
+  KVM_EXIT_FAIL_ENTRY,
   KVM_EXIT_HLT,
   KVM_EXIT_HYPERCALL,
   KVM_EXIT_INTERNAL_ERROR,
@@ -26,6 +27,8 @@ export const RUN_AREA_PAGES = 3;
 const PORT_DATA = PAGE_SIZE;
 
 const KVM_INTERNAL_ERROR_EMULATION = 1;
+/** The exit code of AMD's SVM for a state it does not enter. */
+const VMEXIT_INVALID = 0xffff_ffffn;
 
 export class RunArea {
   readonly #folios = Array.from({ length: RUN_AREA_PAGES }, () => new Folio());
@@ -60,6 +63,11 @@ export class RunArea {
 
   shutdown(): number {
     this.#exit(KVM_EXIT_SHUTDOWN);
+    return 0;
+  }
+
+  failEntry(): number {
+    this.#exit(KVM_EXIT_FAIL_ENTRY, exitData.fail_entry, { hardware_entry_failure_reason: VMEXIT_INVALID });
     return 0;
   }
 

@@ -110,6 +110,8 @@ function leave(vcpu: VcpuFile, stop: Stop<GuestExit>): number {
       return area.hypercall(cpu.regs.rax, [cpu.regs.rbx, cpu.regs.rcx, cpu.regs.rdx]);
     case 'hlt':
       return area.halted();
+    case 'illegal-state':
+      return area.failEntry();
     case 'triple-fault':
       return area.shutdown();
     case 'unknown':

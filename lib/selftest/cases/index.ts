@@ -24,6 +24,8 @@ import { cases as punchHole } from './punch-hole.ts';
 import { cases as requestNumbers } from './request-numbers.ts';
 import { cases as requests } from './requests.ts';
 import { cases as stat } from './stat.ts';
+import { cases as vcpuExits } from './vcpu-exits.ts';
+import { cases as vcpuRun } from './vcpu-run.ts';
 
 export const cases: readonly AnyCase[] = [
   ...create,
@@ -45,6 +47,8 @@ export const cases: readonly AnyCase[] = [
   ...bindingUserAddress,
   ...lifetime,
   ...memoryLifetime,
+  ...vcpuExits,
+  ...vcpuRun,
   ...guestSlots,
   ...guestPlainSlots,
   ...guestBacking,
