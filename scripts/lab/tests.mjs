@@ -26,6 +26,12 @@ export const tests = [
     name: 'selftest',
     command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native'],
     ktap: true,
-    timeout: 200,
+    timeout: 400,
+  },
+  {
+    name: 'rare-exits',
+    command: ['node', 'scripts/lab/cases/vcpu-rare-exits.mjs', '--backend', 'native'],
+    ktap: true,
+    timeout: 100,
   },
 ];

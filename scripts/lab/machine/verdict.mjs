@@ -31,7 +31,7 @@ export function judge(outcome, { timeout, allowWarnings }) {
   if (outcome.status === undefined) return { status: status.kernelFailed, why: whyNoStatus(outcome), showLog: true };
   // Not a failure of the kernel, but what a bare status of 137 means is good to know.
   if (log.outOfMemory && outcome.status !== 0) {
-    return { status: outcome.status, why: 'the guest ran out of memory; give it more with --mem', showLog: false };
+    return { status: outcome.status, why: 'the guest ran out of memory; give it more with --mem', showLog: true };
   }
   return { status: outcome.status, showLog: log.problems.length > 0 };
 }
