@@ -4,6 +4,7 @@ export * from './command.ts';
 export * from './encrypt-op.ts';
 export * from './errno.ts';
 export * from './guest-memfd.ts';
+export * from './huge-pages.ts';
 export * from './ioctl.ts';
 export * from './iommufd.ts';
 export * from './iommufd-test.ts';

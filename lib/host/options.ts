@@ -21,7 +21,13 @@ export interface ForcedDialect {
   readonly by: string;
 }
 
-const MOCK_OPTIONS = ['kernel', 'platform', 'memory', 'gmemInPlaceConversion'] as const satisfies (keyof MockOptions)[];
+const MOCK_OPTIONS = [
+  'kernel',
+  'platform',
+  'memory',
+  'hugePages',
+  'gmemInPlaceConversion',
+] as const satisfies (keyof MockOptions)[];
 
 export function checkHostOptions(options: HostOptions): void {
   checkOptions('options', options, ['backend', 'dialect', ...MOCK_OPTIONS]);

@@ -7,7 +7,8 @@ import { MAP_ANONYMOUS } from '../abi/linux.ts';
 import * as check from '../syscalls/arguments.ts';
 import { Mappings } from '../syscalls/mappings.ts';
 import type { Calls, IoctlArg, ManyResult, Pointer, Stat } from '../syscalls/seam.ts';
-import { KvmDevice, type Machine } from './kvm/index.ts';
+import type { Machine } from './kvm/index.ts';
+import { openPath } from './paths.ts';
 import { bufferArgument, EventFile, MemFile, type MockFile, numberArgument, type UserMemory } from './process/index.ts';
 import { withPointers } from './process/pointers.ts';
 import { refusesFallocate, refusesPositioned } from './process/vfs.ts';
@@ -66,7 +67,8 @@ export class MockCalls implements Calls {
   open(path: string, flags: number): number {
     check.checkText('path', path);
     check.checkFlags('flags', flags);
-    return path === '/dev/kvm' ? this.#machine.fds.install(new KvmDevice(this.#machine)) : -errno.ENOENT;
+    const file = openPath(this.#machine, path);
+    return file ? this.#machine.fds.install(file) : -errno.ENOENT;
   }
 
   close(fd: number): number {

@@ -1,6 +1,7 @@
 /** The host's huge pages of one size, and who has them set aside: mm/hugetlb.c, hstate and hugepage_subpool. */
 
 import { errno } from '../abi/errno.ts';
+import { type HugePageSize, hugePageBytes } from '../abi/huge-pages.ts';
 import type { Faults } from './faults.ts';
 import { PAGE_SHIFT } from './ranges.ts';
 
@@ -37,6 +38,18 @@ export class HugePagePool {
     this.total = kept;
   }
 }
+
+/** The pools of the sizes that x86-64 has. */
+export type PoolSize = Extract<HugePageSize, '2M' | '1G'>;
+export type HugePagePools = ReadonlyMap<PoolSize, HugePagePool>;
+
+/** default_hstate: what a size field of 0 stands for. */
+export const DEFAULT_POOL_SIZE: PoolSize = '2M';
+
+export const makePools = (totals: Readonly<Record<PoolSize, number>>): HugePagePools =>
+  new Map(poolSizes.map((size) => [size, new HugePagePool(Number(hugePageBytes(size)), totals[size])]));
+
+export const poolSizes: readonly PoolSize[] = ['2M', '1G'];
 
 /** One file's share of a pool. What the file gives back is promised to it again, as long as it lives. */
 export class Reservation {

@@ -9,6 +9,7 @@ import { blockingCalls } from './blocking.ts';
 import { MockCalls } from './calls.ts';
 import { type MockControls, makeControls } from './controls.ts';
 import { Faults } from './faults.ts';
+import { type HugePagePools, makePools, type PoolSize, poolSizes } from './huge-page-pool.ts';
 import { Journal } from './journal.ts';
 import type { Machine } from './kvm/index.ts';
 import { HostMemory } from './memory.ts';
@@ -26,6 +27,11 @@ export interface MockOptions {
   /** Host memory in bytes; an allocation beyond it answers ENOMEM. Default: 4 GiB. */
   readonly memory?: number;
   /**
+   * How many huge pages the host has set aside, of each size; they come on top of `memory`. Default: 1024 of 2 MiB and
+   * 8 of 1 GiB.
+   */
+  readonly hugePages?: Partial<Readonly<Record<PoolSize, number>>>;
+  /**
    * For `inplace-v13` only: the kernel is built with CONFIG_KVM_VM_MEMORY_ATTRIBUTES=y and this is the module
    * parameter kvm.gmem_in_place_conversion. Default: the configuration without the parameter, where it is always on.
    */
@@ -38,6 +44,7 @@ export interface Mock {
 }
 
 const DEFAULT_MEMORY = 4 * 1024 ** 3;
+const DEFAULT_HUGE_PAGES = { '2M': 1024, '1G': 8 } as const;
 
 function profileFor(options: MockOptions): Profile {
   const profile = profiles[checkOneOf('kernel', options.kernel ?? 'linux-7.3', profileNames)];
@@ -50,9 +57,18 @@ function profileFor(options: MockOptions): Profile {
   return withInPlaceParameter(profile, parameter);
 }
 
+function poolsFor({ hugePages = {} }: MockOptions): HugePagePools {
+  const totals: Record<PoolSize, number> = {
+    ...DEFAULT_HUGE_PAGES,
+    ...checkOptions('hugePages', hugePages, poolSizes),
+  };
+  for (const size of poolSizes) checkInteger(`hugePages['${size}']`, totals[size], 0, Number.MAX_SAFE_INTEGER);
+  return makePools(totals);
+}
+
 /** @throws TypeError, RangeError for options it does not know. */
 export function createMock(options: MockOptions = {}): Mock {
-  checkOptions('options', options, ['kernel', 'platform', 'memory', 'gmemInPlaceConversion']);
+  checkOptions('options', options, ['kernel', 'platform', 'memory', 'hugePages', 'gmemInPlaceConversion']);
   const profile = profileFor(options);
   const platform = createPlatform(checkOneOf('platform', options.platform ?? 'software-protected', platformNames));
   const bytes = checkInteger('memory', options.memory ?? DEFAULT_MEMORY, PAGE_SIZE, Number.MAX_SAFE_INTEGER);
@@ -64,6 +80,7 @@ export function createMock(options: MockOptions = {}): Mock {
     profile,
     platform,
     memory,
+    hugePages: poolsFor(options),
     faults,
     journal: new Journal(),
     fds: new FdTable(),
@@ -74,7 +91,7 @@ export function createMock(options: MockOptions = {}): Mock {
   const syscalls = withTwins(calls, {
     ...blockingCalls(machine, calls),
     race: raceCall(calls, calls.mappings),
-    ...pathCalls(),
+    ...pathCalls(machine),
     afterDeath: (writes) => {
       checkWrites(writes);
       return () => {};

@@ -27,6 +27,8 @@ export interface Profile {
   readonly checksUserspaceAddr: boolean;
   /** Whether st_blocks of a guest_memfd grows with its pages; released kernels leave it at 0. */
   readonly countsBlocks: boolean;
+  /** CONFIG_KVM_GMEM_HUGETLB: a guest_memfd can be made of huge pages. */
+  readonly hugePages: boolean;
   /** KVM_CAP_MULTI_ADDRESS_SPACE: with CONFIG_KVM_SMM two, without it one. */
   readonly addressSpaces: number;
   /** What KVM_CHECK_EXTENSION answers where it does not depend on the VM; what is not listed answers 0. */
@@ -57,6 +59,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     boundTwice: 'EINVAL',
     checksUserspaceAddr: false,
     countsBlocks: false,
+    hugePages: false,
     addressSpaces: 1,
     capabilities: GENERIC,
   },
@@ -70,19 +73,21 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     boundTwice: 'EEXIST',
     checksUserspaceAddr: false,
     countsBlocks: false,
+    hugePages: false,
     addressSpaces: 2,
     capabilities: { ...GENERIC, KVM_CAP_PRE_FAULT_MEMORY: 1 },
   },
   'rfc-v2': {
     name: 'rfc-v2',
     release: '6.15.0-rc6',
-    summary: 'Linux 6.15-rc6 with "1G page support for guest_memfd" RFC v2, 4 KiB folios',
+    summary: 'Linux 6.15-rc6 with "1G page support for guest_memfd" RFC v2 and CONFIG_KVM_GMEM_HUGETLB',
     softwareProtectedVms: true,
     conversion: 'rfc-convert',
     vmAttributes: 'tracked',
     boundTwice: 'EINVAL',
     checksUserspaceAddr: true,
     countsBlocks: true,
+    hugePages: true,
     addressSpaces: 2,
     capabilities: {
       ...GENERIC,
@@ -101,6 +106,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     boundTwice: 'EEXIST',
     checksUserspaceAddr: false,
     countsBlocks: false,
+    hugePages: false,
     addressSpaces: 2,
     capabilities: { ...GENERIC, KVM_CAP_PRE_FAULT_MEMORY: 1 },
   },

@@ -19,6 +19,7 @@ const COMPUTED: Partial<Record<CapabilityName, Answer>> = {
     if (profile.addressSpaces === 1) return 0;
     return vm?.hasPrivateMemory ? 1 : profile.addressSpaces;
   },
+  KVM_CAP_GMEM_HUGETLB: ({ profile }) => Number(profile.hugePages),
   // Not in the 6.15 that the RFC is based on.
   KVM_CAP_GUEST_MEMFD_FLAGS: ({ profile }, vm) =>
     profile.conversion === 'rfc-convert' ? 0 : Number(supportedFlags(profile, vm)),

@@ -2,15 +2,21 @@
 
 import { errno } from '../../abi/errno.ts';
 import {
+  GUEST_MEMFD_FLAG_HUGETLB,
   GUEST_MEMFD_FLAG_INIT_PRIVATE,
   GUEST_MEMFD_FLAG_INIT_SHARED,
   GUEST_MEMFD_FLAG_MMAP,
   GUEST_MEMFD_FLAG_SUPPORT_SHARED,
+  GUESTMEM_HUGETLB_FLAG_MASK,
+  GUESTMEM_HUGETLB_FLAG_SHIFT,
 } from '../../abi/guest-memfd.ts';
+import { hugePageShifts } from '../../abi/huge-pages.ts';
 import { GuestMemfdInode, type Shareability } from '../guest-memfd/index.ts';
+import { DEFAULT_POOL_SIZE, poolSizes, type Reservation } from '../huge-page-pool.ts';
 import type { Profile } from '../profile.ts';
 import { isAligned } from '../ranges.ts';
 import { GuestMemfdFile } from './guest-memfd-file.ts';
+import type { Machine } from './machine.ts';
 import type { Vm } from './vm.ts';
 
 /** kvm_gmem_get_supported_flags() of released kernels: sharing from the start is for VMs without private memory only. */
@@ -21,9 +27,17 @@ export function supportedFlags(profile: Profile, vm: Vm | undefined): bigint {
 }
 
 function areValid(profile: Profile, vm: Vm, flags: bigint): boolean {
-  if (flags & ~supportedFlags(profile, vm)) return false;
-  // RFC v2 patch 02: INIT_PRIVATE says how sharing starts, so it needs sharing.
-  return profile.conversion !== 'rfc-convert' || flags !== GUEST_MEMFD_FLAG_INIT_PRIVATE;
+  if (profile.conversion === 'rfc-convert') return areValidInRfc(profile, flags);
+  return (flags & ~supportedFlags(profile, vm)) === 0n;
+}
+
+/** RFC v2: INIT_PRIVATE says how sharing starts (patch 02), a size which huge pages (patch 41): each needs its flag. */
+function areValidInRfc(profile: Profile, flags: bigint): boolean {
+  let valid = GUEST_MEMFD_FLAG_SUPPORT_SHARED;
+  if (flags & GUEST_MEMFD_FLAG_SUPPORT_SHARED) valid |= GUEST_MEMFD_FLAG_INIT_PRIVATE;
+  if (profile.hugePages && flags & GUEST_MEMFD_FLAG_HUGETLB)
+    valid |= GUEST_MEMFD_FLAG_HUGETLB | GUESTMEM_HUGETLB_FLAG_MASK;
+  return (flags & ~valid) === 0n;
 }
 
 /** In the RFC memory starts shared, even that which can never be mapped; everywhere else it starts private. */
@@ -38,15 +52,26 @@ export function createGuestMemfd(vm: Vm, size: bigint, flags: bigint): number {
   if (BigInt.asIntN(64, size) <= 0n || !isAligned(size)) return -errno.EINVAL;
   if (fds.isFull) return -errno.EMFILE;
   if (faults.failsNow('inode')) return -errno.ENOMEM;
+  const allocator = flags & GUEST_MEMFD_FLAG_HUGETLB ? reserve(vm.machine, size, flags) : undefined;
+  if (typeof allocator === 'number') return allocator;
   const inode = new GuestMemfdInode({
     number: vm.machine.nextNumber(),
     size,
     initially: initialState(profile, flags),
     mappable: (flags & GUEST_MEMFD_FLAG_MMAP) !== 0n,
     countsBlocks: profile.countsBlocks,
-    allocator: undefined,
+    allocator,
     memory,
     journal,
   });
   return fds.install(new GuestMemfdFile(vm, inode));
+}
+
+/** guestmem_hugetlb_setup(): all of the file's huge pages are set aside now, so that no fault finds the pool empty. */
+function reserve({ hugePages, faults }: Machine, size: bigint, flags: bigint): Reservation | number {
+  const shift = Number(flags >> GUESTMEM_HUGETLB_FLAG_SHIFT);
+  const name = shift === 0 ? DEFAULT_POOL_SIZE : poolSizes.find((known) => hugePageShifts[known] === shift);
+  const pool = name && hugePages.get(name);
+  if (!pool || size % BigInt(pool.size) !== 0n) return -errno.EINVAL;
+  return pool.reserve(Number(size / BigInt(pool.size)), faults);
 }

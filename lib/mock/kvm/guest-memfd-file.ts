@@ -38,6 +38,11 @@ export class GuestMemfdFile extends MockFile implements Client {
     return true;
   }
 
+  /** RFC v2: kvm_gmem_get_unmapped_area(). */
+  override get mappingUnit(): number {
+    return this.inode.blockPages * PAGE_SIZE;
+  }
+
   override mmap(mapping: FileMapping): number {
     if (!this.inode.mappable) return -errno.ENODEV;
     if (!mapping.shared) return -errno.EINVAL;
@@ -64,7 +69,7 @@ export class GuestMemfdFile extends MockFile implements Client {
       mode: S_IFREG | 0o600,
       nlink: 1,
       size: inode.size,
-      blksize: inode.blockPages * PAGE_SIZE,
+      blksize: this.mappingUnit,
       blocks: inode.blocks,
     };
   }
@@ -107,7 +112,9 @@ export class GuestMemfdFile extends MockFile implements Client {
         if (!platform.separateTables || filter === 'both') return true;
         return translation.private === (filter === 'private');
       });
-      for (const { folio } of zapped) if (this.#owned.has(folio)) platform.unmapPrivate(folio);
+      for (const translation of zapped) {
+        for (const folio of translation.used()) if (this.#owned.has(folio)) platform.unmapPrivate(folio);
+      }
     }
     if (reason === 'convert-to-shared') this.#disown(range);
   }

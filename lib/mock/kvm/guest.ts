@@ -8,12 +8,13 @@ import { wrongValue } from '../../abi/invalid.ts';
 import { KVM_MEM_READONLY, KVM_MEMORY_ATTRIBUTE_PRIVATE, KVM_X86_SW_PROTECTED_VM } from '../../abi/kvm.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import { KVM_MEMORY_EXIT_FLAG_PRIVATE } from '../../abi/vcpu.ts';
-import { getZeroedFolio } from '../guest-memfd/index.ts';
+import { getZeroedFolio, type HugePage } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
-import { hasPrivateBit } from '../platform/index.ts';
-import { toBytes, toPages } from '../ranges.ts';
-import type { Memslot } from './memslots.ts';
-import type { Translation } from './stage2.ts';
+import { hasPrivateBit, largestPrivateMapping } from '../platform/index.ts';
+import { type PageRange, toBytes, toPages } from '../ranges.ts';
+import { mappedTogether } from './mapping-size.ts';
+import type { BackingFile, Memslot } from './memslots.ts';
+import { type Kind, mapsPage, type Translation } from './stage2.ts';
 import type { Vm } from './vm.ts';
 
 /** Why the guest stopped. `errno` is negative, as KVM_RUN would return it. */
@@ -43,7 +44,7 @@ export function translate(vm: Vm, gfn: number, write: boolean, wanted: Access | 
   if (privateAccess !== isPrivate(vm, gfn, slot)) return memoryFault(gfn, -errno.EFAULT, privateAccess);
   const made = makeTranslation(vm, gfn, slot, write, privateAccess);
   if ('reason' in made) return made;
-  return vm.stage2.install(gfn, made) ? made : { reason: 'retry', gpa: toBytes(gfn) };
+  return vm.stage2.install(made) ? made : { reason: 'retry', gpa: toBytes(gfn) };
 }
 
 function memoryFault(gfn: number, error: number, privateAccess: boolean): GuestExit {
@@ -76,23 +77,42 @@ function makeTranslation(
   privateAccess: boolean,
 ): Translation | GuestExit {
   if (!slot) return memoryFault(gfn, -errno.EFAULT, privateAccess);
-  if (privateAccess || slot.gmem?.only) return fromGuestMemfd(gfn, slot, privateAccess);
+  if (privateAccess || slot.gmem?.only) return fromGuestMemfd(vm, gfn, slot, privateAccess);
   if (write && slot.flags & KVM_MEM_READONLY) return { reason: 'mmio', gpa: toBytes(gfn), write };
   const address = slot.userspaceAddr + toBytes(gfn - slot.baseGfn);
   const writable = !(slot.flags & KVM_MEM_READONLY) && write;
   const folio = vm.machine.addressSpace.touch(address, writable);
   // kvm_handle_error_pfn() answers EFAULT and leaves no memory-fault exit, unlike every refusal of a guest_memfd.
   if (typeof folio === 'number') return { reason: 'failed', errno: -errno.EFAULT };
-  return { folio, writable, private: false };
+  return mapsPage(gfn, folio, { writable, private: false });
 }
 
-function fromGuestMemfd(gfn: number, slot: Memslot, privateAccess: boolean): Translation | GuestExit {
+function fromGuestMemfd(vm: Vm, gfn: number, slot: Memslot, isPrivate: boolean): Translation | GuestExit {
   const file = slot.gmem?.file;
-  if (!slot.gmem || !file) return memoryFault(gfn, -errno.EFAULT, privateAccess);
-  const folio = getZeroedFolio(file.inode, gfn - slot.baseGfn + slot.gmem.firstPage);
-  if (typeof folio === 'number') return memoryFault(gfn, folio, privateAccess);
-  if (privateAccess) file.own(folio);
-  return { folio, writable: true, private: privateAccess };
+  if (!slot.gmem || !file) return memoryFault(gfn, -errno.EFAULT, isPrivate);
+  const ahead = slot.gmem.firstPage - slot.baseGfn;
+  const folio = getZeroedFolio(file.inode, gfn + ahead);
+  if (typeof folio === 'number') return memoryFault(gfn, folio, isPrivate);
+  const covered = file.inode.filemap.folioRange(gfn + ahead);
+  const gfns = mappedTogether(slot, gfn, covered, largestPrivateMapping(vm.type));
+  const kind = { writable: true, private: isPrivate };
+  const huge = file.inode.hugePages?.find(gfn + ahead);
+  if (huge && gfns.end - gfns.start > 1) return mapsHugePage(file, gfns, huge, ahead, kind);
+  if (isPrivate) file.own(folio);
+  return mapsPage(gfn, folio, kind);
+}
+
+/** Of a huge page the guest owns what it uses, one page after another. `ahead`: of guest pages, in the file. */
+function mapsHugePage(file: BackingFile, gfns: PageRange, huge: HugePage, ahead: number, kind: Kind): Translation {
+  const folio = (gfn: number): Folio => {
+    const page = huge.page(gfn + ahead);
+    if (kind.private) file.own(page);
+    return page;
+  };
+  const used = function* (): Generator<Folio> {
+    for (const [, page] of huge.within(gfns.start + ahead, gfns.end + ahead)) yield page;
+  };
+  return { gfns, folio, used, ...kind };
 }
 
 /** Touches [gpa, gpa + length) page by page; `move` handles each piece. The exit that stopped it, if one did. */
@@ -110,7 +130,7 @@ export function access(
     // An emulated access is reported byte-exactly, a fault by its page.
     if ('reason' in found) return found.reason === 'mmio' ? { ...found, gpa: here } : found;
     const step = Math.min(PAGE_SIZE - within, length - at);
-    move(found.folio, within, at, step);
+    move(found.folio(toPages(here)), within, at, step);
     at += step;
   }
   return undefined;

@@ -1,6 +1,7 @@
 /** What all VMs of one mock kernel share. */
 
 import type { Faults } from '../faults.ts';
+import type { HugePagePools } from '../huge-page-pool.ts';
 import type { Journal } from '../journal.ts';
 import type { HostMemory } from '../memory.ts';
 import type { Platform } from '../platform/index.ts';
@@ -11,6 +12,7 @@ export interface Machine {
   readonly profile: Profile;
   readonly platform: Platform;
   readonly memory: HostMemory;
+  readonly hugePages: HugePagePools;
   readonly journal: Journal;
   readonly faults: Faults;
   readonly fds: FdTable;

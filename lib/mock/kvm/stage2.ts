@@ -4,23 +4,52 @@ import type { Folio } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
 import { intersect, type PageRange } from '../ranges.ts';
 
+/** What an entry covers at most: 1 GiB, else 2 MiB, else a page. */
+export const LARGE = [512 * 512, 512] as const;
+
 export interface Translation {
-  readonly folio: Folio;
+  /** The guest pages it covers. */
+  readonly gfns: PageRange;
   readonly writable: boolean;
   /** Installed for a private access. */
   readonly private: boolean;
+  /** The host's page behind one of them. */
+  folio(gfn: number): Folio;
+  /** Those of the host's pages that anybody has used. */
+  used(): Iterable<Folio>;
+}
+
+export type Kind = Pick<Translation, 'writable' | 'private'>;
+
+export const mapsPage = (gfn: number, folio: Folio, kind: Kind): Translation => ({
+  gfns: { start: gfn, end: gfn + 1 },
+  folio: () => folio,
+  used: () => [folio],
+  ...kind,
+});
+
+/** The entries of one size, by their number. */
+interface Level {
+  readonly pages: number;
+  readonly entries: PageMap<Translation>;
 }
 
 export class Stage2 {
-  readonly #translations = new PageMap<Translation>();
+  readonly #levels: readonly Level[] = [...LARGE, 1].map((pages) => ({ pages, entries: new PageMap() }));
   readonly #invalidating: PageRange[] = [];
 
+  /** How many entries there are. */
   get size(): number {
-    return this.#translations.size;
+    return this.#levels.reduce((sum, { entries }) => sum + entries.size, 0);
   }
 
   get(gfn: number): Translation | undefined {
-    return this.#translations.get(gfn);
+    for (const { pages, entries } of this.#levels) {
+      if (entries.size === 0) continue;
+      const found = entries.get(Math.floor(gfn / pages));
+      if (found) return found;
+    }
+    return undefined;
   }
 
   /** mmu_invalidate_in_progress, with the range it was raised for. */
@@ -39,24 +68,35 @@ export class Stage2 {
     return this.#invalidating.length;
   }
 
-  isInvalidating(gfn: number): boolean {
-    return this.#invalidating.some((range) => intersect(range, { start: gfn, end: gfn + 1 }));
+  isInvalidating(range: PageRange): boolean {
+    return this.#invalidating.some((open) => intersect(open, range));
   }
 
-  /** Installs a translation; refused (false) while its page is being invalidated, and the vCPU must try again. */
-  install(gfn: number, translation: Translation): boolean {
-    if (this.isInvalidating(gfn)) return false;
-    this.#translations.set(gfn, translation);
+  /**
+   * Installs a translation in place of those it covers; refused (false) while any of it is being invalidated, and the
+   * vCPU must try again.
+   */
+  install(translation: Translation): boolean {
+    const { gfns } = translation;
+    if (this.isInvalidating(gfns)) return false;
+    this.zap(gfns);
+    const pages = gfns.end - gfns.start;
+    this.#levels.find((level) => level.pages === pages)!.entries.set(gfns.start / pages, translation);
     return true;
   }
 
-  /** Removes what matches and answers it. */
+  /** Removes what matches and answers it. An entry goes as a whole, also when the range has only a part of it. */
   zap(range: PageRange, matches: (translation: Translation) => boolean = () => true): Translation[] {
     const gone: Translation[] = [];
-    for (const [gfn, translation] of this.#translations.within(range.start, range.end)) {
-      if (!matches(translation)) continue;
-      this.#translations.delete(gfn);
-      gone.push(translation);
+    for (const { pages, entries } of this.#levels) {
+      for (const [number, translation] of entries.within(
+        Math.floor(range.start / pages),
+        Math.ceil(range.end / pages),
+      )) {
+        if (!matches(translation)) continue;
+        entries.delete(number);
+        gone.push(translation);
+      }
     }
     return gone;
   }

@@ -20,7 +20,7 @@ import type { Stat } from '../../syscalls/seam.ts';
 import { Cpu, type Stop } from '../cpu/index.ts';
 import type { Folio } from '../memory.ts';
 import { MockFile, type UserMemory, type Vma } from '../process/index.ts';
-import { isAligned, toPages, wraps } from '../ranges.ts';
+import { isAligned, toBytes, toPages, wraps } from '../ranges.ts';
 import { Dispatcher, type WriteBack } from './dispatch.ts';
 import { type GuestExit, translate } from './guest.ts';
 import { guestPhysicalMemory } from './guest-physical.ts';
@@ -152,6 +152,8 @@ function leaveForMemory(vcpu: VcpuFile, { exit, during, byte }: MemoryStop): num
   }
 }
 
+const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+
 type PreFault = typeof KVM_PRE_FAULT_MEMORY;
 
 /** kvm_vcpu_pre_fault_memory(): success once a single page was mapped; what is left goes back in the struct. */
@@ -165,7 +167,7 @@ function preFault(vcpu: VcpuFile, args: IoctlOut<PreFault>, writeBack: WriteBack
   while (result === 0 && done < size) {
     const found = translate(vm, toPages(gpa + done), true, undefined);
     if ('reason' in found) result = 'errno' in found ? found.errno : -errno.ENOENT;
-    else done += BigInt(PAGE_SIZE);
+    else done = least(size, toBytes(found.gfns.end) - gpa);
   }
   return writeBack({ ...args, gpa: gpa + done, size: size - done }) || (done > 0n ? 0 : result);
 }

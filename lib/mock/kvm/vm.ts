@@ -67,7 +67,8 @@ export class Vm {
   /** Drops translations of a guest range that KVM itself takes away; on TDX private pages lose their contents by it. */
   unmap(range: PageRange): void {
     for (const translation of this.stage2.zap(range)) {
-      if (translation.private && hasPrivateBit(this.type)) this.machine.platform.unmapPrivate(translation.folio);
+      if (!translation.private || !hasPrivateBit(this.type)) continue;
+      for (const folio of translation.used()) this.machine.platform.unmapPrivate(folio);
     }
   }
 

@@ -14,6 +14,12 @@ export const hasPrivateMemory = (machineType: number): boolean =>
 export const hasProtectedState = (machineType: number): boolean =>
   machineType === KVM_X86_SEV_ES_VM || hasPrivateBit(machineType);
 
+/** Pages of the largest private mapping that hardware takes: kvm_x86_ops.private_max_mapping_level(). */
+export function largestPrivateMapping(machineType: number): number {
+  if (machineType === KVM_X86_TDX_VM) return 1;
+  return machineType === KVM_X86_SNP_VM ? 512 : Number.POSITIVE_INFINITY;
+}
+
 /** Bit mask of KVM_CAP_VM_TYPES. `offered`: the types that the hardware adds. */
 export function machineTypes(offered: readonly number[], softwareProtected: boolean): number {
   const types = [KVM_X86_DEFAULT_VM, ...offered];

@@ -61,8 +61,9 @@ export class AddressSpace {
     const refusal = refuses(request);
     if (refusal !== 0) return BigInt(refusal);
     const pages = Math.ceil(request.length / PAGE_SIZE);
-    if (!isUserRange(this.#next, BigInt(pages * PAGE_SIZE))) return BigInt(-errno.ENOMEM);
-    const vma = this.#newVma(request, pages);
+    const address = roundUp(this.#next, BigInt(request.file?.mappingUnit ?? PAGE_SIZE));
+    if (!isUserRange(address, BigInt(pages * PAGE_SIZE))) return BigInt(-errno.ENOMEM);
+    const vma = this.#newVma(request, address, pages);
     const error = request.file?.mmap(vma) ?? 0;
     if (error !== 0) return BigInt(error);
     this.#adopt(vma);
@@ -70,8 +71,7 @@ export class AddressSpace {
     return vma.options.address;
   }
 
-  #newVma(request: MapRequest, pages: number): Vma {
-    const address = this.#next;
+  #newVma(request: MapRequest, address: bigint, pages: number): Vma {
     return new Vma({
       address,
       pages,
@@ -237,6 +237,8 @@ export class AddressSpace {
   }
 }
 
+const roundUp = (address: bigint, unit: bigint): bigint => ((address + unit - 1n) / unit) * unit;
+
 /** What do_mmap() checks before it asks the file, in its order: 0 or -errno. */
 function refuses({ length, prot, flags, file, offset }: MapRequest): number {
   if (!isAligned(offset)) return -errno.EINVAL;
@@ -249,6 +251,7 @@ function refuses({ length, prot, flags, file, offset }: MapRequest): number {
   if (flags & MAP_ANONYMOUS || !file) return isPlain ? 0 : -errno.EINVAL;
   const lastOffset = I64_MAX - BigInt(pageCount * PAGE_SIZE);
   if (BigInt.asUintN(64, offset) >> 12n > lastOffset >> 12n) return -errno.EOVERFLOW;
+  if ((pageCount * PAGE_SIZE) % file.mappingUnit !== 0) return -errno.EINVAL;
   if (!isPlain && type !== MAP_SHARED_VALIDATE) return -errno.EINVAL;
   if (type === MAP_SHARED_VALIDATE && flags & MAP_SYNC) return -errno.EOPNOTSUPP;
   if (prot & PROT_EXEC && file.noExec) return -errno.EPERM;

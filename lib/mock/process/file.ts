@@ -4,6 +4,7 @@
  */
 
 import { errno } from '../../abi/errno.ts';
+import { PAGE_SIZE } from '../../abi/linux.ts';
 import type { Stat } from '../../syscalls/seam.ts';
 import type { HostMapping } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
@@ -55,6 +56,11 @@ export abstract class MockFile {
   /** FMODE_PREAD and FMODE_PWRITE: files made by alloc_file_pseudo() lack them unless their maker adds them. */
   get hasPositions(): boolean {
     return false;
+  }
+
+  /** What a mapping's address and length must be a multiple of, in bytes. */
+  get mappingUnit(): number {
+    return PAGE_SIZE;
   }
 
   /** Whether this mapping may be made: 0 or -errno. */
