@@ -22,6 +22,7 @@ export {
   type FdLike,
   type Features,
   type HostOptions,
+  type HugePagePool,
   type IoctlFailure,
   type IoctlOutcome,
   type IoctlSuccess,

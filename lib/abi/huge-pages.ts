@@ -3,7 +3,7 @@
  * Source: include/uapi/asm-generic/hugetlb_encode.h; include/uapi/linux/guestmem.h of RFC v2.
  */
 
-import { GUEST_MEMFD_FLAG_HUGETLB, GUESTMEM_HUGETLB_FLAG_SHIFT } from './guest-memfd.ts';
+import { GUEST_MEMFD_FLAG_HUGETLB, GUESTMEM_HUGETLB_FLAG_MASK, GUESTMEM_HUGETLB_FLAG_SHIFT } from './guest-memfd.ts';
 
 /** The sizes that any architecture has, as log2 of their bytes. */
 export const hugePageShifts = {
@@ -32,6 +32,12 @@ export const hugePageBytes = (size: HugePageSize): bigint => 1n << BigInt(hugePa
 /** Creation flags of the `rfc-convert` dialect: huge pages of this size. Beyond 2^53, so a bigint it must be. */
 export const hugePageFlags = (size: HugePageSize): bigint =>
   GUEST_MEMFD_FLAG_HUGETLB | (BigInt(hugePageShifts[size]) << GUESTMEM_HUGETLB_FLAG_SHIFT);
+
+const ALL_BITS = GUEST_MEMFD_FLAG_HUGETLB | GUESTMEM_HUGETLB_FLAG_MASK;
+
+/** The size that flags of that dialect ask for; undefined for none, and for the system's default. */
+export const hugePageSizeOf = (flags: bigint): HugePageSize | undefined =>
+  hugePageSizes.find((size) => hugePageFlags(size) === (flags & ALL_BITS));
 
 /** What the kernel counts for each size. */
 export const hugePageCounters = [

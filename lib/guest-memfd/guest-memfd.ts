@@ -1,5 +1,6 @@
 /** A guest_memfd: memory for a guest, which the host may see where it is shared. */
 
+import { type HugePageSize, hugePageSizeOf } from '../abi/huge-pages.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED } from '../abi/linux.ts';
 import {
   type Context,
@@ -41,13 +42,17 @@ export class GuestMemfd extends FdResource {
   readonly flags: bigint;
   /** The state of all pages at first. */
   readonly initially: PageState;
+  /** What its memory is made of; undefined for single pages, and for the size that is the system's default. */
+  readonly hugePageSize: HugePageSize | undefined;
   readonly #bindings: Bindings;
 
   constructor(context: Context, handle: OwnedFd, { size, flags, bindings }: GuestMemfdFile) {
     super(context, handle);
     this.size = size;
     this.flags = flags;
-    this.initially = flagRules[context.features.dialect].initially(flags);
+    const rules = flagRules[context.features.dialect];
+    this.initially = rules.initially(flags);
+    this.hugePageSize = rules.hugePages && hugePageSizeOf(flags);
     this.#bindings = bindings;
   }
 

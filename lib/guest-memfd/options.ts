@@ -1,5 +1,6 @@
 /** What the methods of a guest_memfd take, and the checks on it. */
 
+import { type HugePageSize, hugePageBytes, hugePageSizes } from '../abi/huge-pages.ts';
 import {
   checkBigint,
   checkInteger,
@@ -25,7 +26,12 @@ export interface CreateGuestMemfdOptions {
   readonly mmap?: boolean;
   /** The state of all pages at first. Default: 'private'. */
   readonly initially?: PageState;
-  /** The kernel's flags as they are, instead of `mmap` and `initially`; any u64. */
+  /**
+   * Takes the memory from the pool of huge pages of this size, all of it now. `size` must be a multiple. Where a page
+   * is shared, the huge page that holds it is split until all of it is private. Left out: single pages.
+   */
+  readonly hugePageSize?: HugePageSize;
+  /** The kernel's flags as they are, instead of `mmap`, `initially` and `hugePageSize`; any u64. */
   readonly rawFlags?: number | bigint;
 }
 
@@ -53,14 +59,28 @@ const STATES: readonly PageState[] = ['private', 'shared'];
 
 /** The size and the kernel's flags of a file that is asked for. */
 export function checkCreate(options: CreateGuestMemfdOptions, dialect: Dialect): { size: bigint; flags: bigint } {
-  checkOptions('options', options, ['size', 'mmap', 'initially', 'rawFlags']);
+  checkOptions('options', options, ['size', 'mmap', 'initially', 'hugePageSize', 'rawFlags']);
   const size = checkPages('options.size', options.size, ONE_PAGE, I64_MAX);
-  return { size, flags: options.rawFlags === undefined ? flagsOf(options, dialect) : rawFlags(options) };
+  if (options.rawFlags !== undefined) return { size, flags: rawFlags(options) };
+  return { size, flags: flagsOf(options, dialect) | hugePagesOf(options.hugePageSize, size, dialect) };
 }
 
-function rawFlags({ mmap, initially, rawFlags }: CreateGuestMemfdOptions): bigint {
-  if (mmap !== undefined || initially !== undefined) {
-    throw wrongValue('options.rawFlags', 'given alone, without mmap and initially', rawFlags);
+function hugePagesOf(wanted: HugePageSize | undefined, size: bigint, dialect: Dialect): bigint {
+  if (wanted === undefined) return 0n;
+  checkOneOf('options.hugePageSize', wanted, hugePageSizes);
+  if (size % hugePageBytes(wanted) !== 0n) {
+    throw outOfRange('options.size', `a multiple of ${hugePageBytes(wanted)}, the huge page size`, size);
+  }
+  const { hugePages } = flagRules[dialect];
+  if (hugePages) return hugePages(wanted);
+  throw new UnsupportedError(
+    `a guest_memfd has no huge pages in the dialect ${dialect}; those of "1G page support for guest_memfd" (rfc-convert) do`,
+  );
+}
+
+function rawFlags({ mmap, initially, hugePageSize, rawFlags }: CreateGuestMemfdOptions): bigint {
+  if (mmap !== undefined || initially !== undefined || hugePageSize !== undefined) {
+    throw wrongValue('options.rawFlags', 'given alone, without mmap, initially and hugePageSize', rawFlags);
   }
   return checkBigint('options.rawFlags', rawFlags, 0n, U64_MAX);
 }

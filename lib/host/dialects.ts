@@ -5,16 +5,15 @@
 
 import { errno } from '../abi/errno.ts';
 import {
-  GUEST_MEMFD_FLAG_HUGETLB,
   GUEST_MEMFD_FLAG_INIT_PRIVATE,
   GUEST_MEMFD_FLAG_INIT_SHARED,
   GUEST_MEMFD_FLAG_MMAP,
   GUEST_MEMFD_FLAG_SUPPORT_SHARED,
-  GUESTMEM_HUGETLB_FLAG_SHIFT,
   KVM_GMEM_CONVERT_PRIVATE,
   KVM_GMEM_CONVERT_SHARED,
   KVM_SET_MEMORY_ATTRIBUTES2,
 } from '../abi/guest-memfd.ts';
+import { type HugePageSize, hugePageFlags } from '../abi/huge-pages.ts';
 import type { Dialect, Ioctl } from '../abi/ioctl.ts';
 import { KVM_MEMORY_ATTRIBUTE_PRIVATE, KVM_SET_MEMORY_ATTRIBUTES } from '../abi/kvm.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
@@ -85,6 +84,8 @@ export interface FlagProbe {
 export interface FlagRules {
   readonly flags: Readonly<Record<`${'mapped' | 'unmapped'} ${InitialState}`, bigint | undefined>>;
   readonly probes: readonly FlagProbe[];
+  /** The flags that ask for huge pages; left out where a guest_memfd never has any. */
+  hugePages?(size: HugePageSize): bigint;
   /** What the flags of an existing file mean. */
   initially(flags: bigint): InitialState;
   /** Whether a conversion of such a file has an effect. */
@@ -92,9 +93,6 @@ export interface FlagRules {
 }
 
 const PAGE = BigInt(PAGE_SIZE);
-const HUGE = 1n << 21n;
-/** 2 MiB, as log2 in the flag word. */
-const HUGE_SIZE = 21n << GUESTMEM_HUGETLB_FLAG_SHIFT;
 
 /** RFC v2, patches 02 and 41. Sharing and mapping are one flag there, and files start shared. */
 const RFC_FLAGS: FlagRules = {
@@ -112,8 +110,8 @@ const RFC_FLAGS: FlagRules = {
       with: GUEST_MEMFD_FLAG_SUPPORT_SHARED,
       size: PAGE,
     },
-    { name: 'GUEST_MEMFD_FLAG_HUGETLB', bit: GUEST_MEMFD_FLAG_HUGETLB, with: HUGE_SIZE, size: HUGE },
   ],
+  hugePages: hugePageFlags,
   initially: (flags) =>
     (flags & (GUEST_MEMFD_FLAG_SUPPORT_SHARED | GUEST_MEMFD_FLAG_INIT_PRIVATE)) === GUEST_MEMFD_FLAG_SUPPORT_SHARED
       ? 'shared'

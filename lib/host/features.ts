@@ -1,6 +1,7 @@
 /** What a host can do, as found by asking it once, when it was opened. */
 
 import type { CapabilityName } from '../abi/capabilities.ts';
+import type { HugePageSize } from '../abi/huge-pages.ts';
 import type { Dialect } from '../abi/ioctl.ts';
 import type { ProbeAnswer } from './errors.ts';
 import type { VmType } from './vm-types.ts';
@@ -17,6 +18,8 @@ export interface CreateFlags {
   readonly initShared: boolean;
   /** `mmap: true, initially: 'private'` works: mapped now, accessible after a conversion. */
   readonly initPrivate: boolean;
+  /** What `hugePageSize` may be, whether or not the pools have pages. */
+  readonly hugePageSizes: readonly HugePageSize[];
 }
 
 export interface Features {
@@ -47,6 +50,7 @@ export interface Features {
   readonly mmap: boolean;
   readonly initShared: boolean;
   readonly initPrivate: boolean;
+  readonly hugePageSizes: readonly HugePageSize[];
   /** KVM_SET_USER_MEMORY_REGION2, which a guest_memfd needs. */
   readonly userMemory2: boolean;
   readonly maxMemslots: number;

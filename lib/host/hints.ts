@@ -103,6 +103,11 @@ export const hints: readonly Hint[] = [
   { on: ['KVM_CREATE_VCPU'], code: 'EIO', text: 'a TD takes vCPUs after KVM_TDX_INIT_VM and before it is finalized' },
   ...launchHints,
   { on: ['mmap'], code: 'ENODEV', text: 'the guest_memfd was created without mmap: true' },
+  {
+    on: ['mmap'],
+    code: 'EINVAL',
+    text: 'where the guest_memfd has huge pages, a mapping must be as long as a multiple of them',
+  },
   { on: ['mmap'], code: 'EPERM', text: 'guest_memfd cannot be mapped executable' },
   { on: ['mmap'], code: 'EACCES', text: 'the file was not opened for this access' },
   { on: ['fallocate'], code: 'EINVAL', text: 'the range must be page aligned, and to allocate also within the file' },

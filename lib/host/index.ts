@@ -24,6 +24,7 @@ export {
 export { type FdLike, fdNumber, OwnedFd } from './fd.ts';
 export type { CreateFlags, Features } from './features.ts';
 export { checkReleased, type Dependent, Handle } from './handle.ts';
+export { type HugePagePool, poolHint, readHugePagePools } from './huge-pages.ts';
 export {
   type IoctlFailure,
   type IoctlOutcome,

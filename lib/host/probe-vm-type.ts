@@ -1,6 +1,8 @@
 /** What a VM type takes: guest_memfd creation flags, and whether its memory can be converted. */
 
 import { errno } from '../abi/errno.ts';
+import { GUEST_MEMFD_FLAG_HUGETLB } from '../abi/guest-memfd.ts';
+import { type HugePageSize, hugePageBytes, hugePageSizes } from '../abi/huge-pages.ts';
 import type { Dialect } from '../abi/ioctl.ts';
 import { KVM_CREATE_GUEST_MEMFD } from '../abi/kvm.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
@@ -33,15 +35,32 @@ export async function probeVmType(
     known.map(({ name }) => name),
     bits,
     rules,
+    await sizesAccepted(syscalls, vm, rules),
   );
   return { flags, convertible: await converts(syscalls, vm, dialect, mappedOrNot(flags, rules)) };
 }
 
-function createFlags(names: readonly string[], bits: bigint, rules: FlagRules): CreateFlags {
+/** Every size is tried: what a kernel has depends on its architecture and its command line. */
+async function sizesAccepted(syscalls: Syscalls, vm: number, { hugePages }: FlagRules): Promise<HugePageSize[]> {
+  const accepted: HugePageSize[] = [];
+  for (const size of hugePages ? hugePageSizes : []) {
+    if (await accepts(syscalls, vm, hugePageBytes(size), hugePages!(size))) accepted.push(size);
+  }
+  return accepted;
+}
+
+function createFlags(
+  names: readonly string[],
+  bits: bigint,
+  rules: FlagRules,
+  hugePageSizes: readonly HugePageSize[],
+): CreateFlags {
   const has = (wanted: bigint | undefined) => wanted !== undefined && (wanted & ~bits) === 0n;
   const initShared = has(rules.flags['mapped shared']);
   const initPrivate = has(rules.flags['mapped private']);
-  return { names, bits, mmap: initShared || initPrivate, initShared, initPrivate };
+  const state = { mmap: initShared || initPrivate, initShared, initPrivate, hugePageSizes };
+  if (hugePageSizes.length === 0) return { names, bits, ...state };
+  return { names: [...names, 'GUEST_MEMFD_FLAG_HUGETLB'], bits: bits | GUEST_MEMFD_FLAG_HUGETLB, ...state };
 }
 
 const mappedOrNot = (flags: CreateFlags, rules: FlagRules): bigint =>

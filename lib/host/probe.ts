@@ -5,6 +5,7 @@
 
 import { type CapabilityName, capabilities } from '../abi/capabilities.ts';
 import { errnoName } from '../abi/errno.ts';
+import { hugePageSizes } from '../abi/huge-pages.ts';
 import type { Dialect } from '../abi/ioctl.ts';
 import { KVM_CHECK_EXTENSION, KVM_CREATE_GUEST_MEMFD, KVM_CREATE_VM, KVM_GET_API_VERSION } from '../abi/kvm.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
@@ -52,6 +53,7 @@ export async function probe(syscalls: Syscalls, system: number, known: KnownFact
     mmap: flags.some((type) => type?.mmap),
     initShared: flags.some((type) => type?.initShared),
     initPrivate: flags.some((type) => type?.initPrivate),
+    hugePageSizes: hugePageSizes.filter((size) => flags.some((type) => type?.hugePageSizes.includes(size))),
     userMemory2: answers.KVM_CAP_USER_MEMORY2 > 0,
     maxMemslots: answers.KVM_CAP_NR_MEMSLOTS || LEAST_MEMSLOTS,
     guest: known.guest,

@@ -9,10 +9,12 @@ import {
   forcedDialect,
   HostCore,
   type HostOptions,
+  type HugePagePool,
   issue,
   prepareIoctl,
   probeBackend,
   type Result,
+  readHugePagePools,
   success,
   unwrap,
   type VmType,
@@ -67,6 +69,14 @@ export class Host extends HostCore {
     });
     this.learn(Object.freeze({ ...this.features, guest }));
     return guest;
+  }
+
+  /**
+   * The pools of huge pages, of every size the kernel has: what `hugePageSize` of a guest_memfd takes from.
+   * Source: /sys/kernel/mm/hugepages.
+   */
+  async hugePagePools(): Promise<HugePagePool[]> {
+    return await this.handle.use(() => readHugePagePools(this.context.syscalls));
   }
 
   async #askGuest(): Promise<GuestSupport> {

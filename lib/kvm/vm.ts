@@ -1,6 +1,7 @@
 /** A virtual machine, as far as its memory is concerned. */
 
 import type { CapabilityName } from '../abi/capabilities.ts';
+import type { HugePageSize } from '../abi/huge-pages.ts';
 import { checkOptions, U64_MAX, wrongValue } from '../abi/invalid.ts';
 import type { Ioctl, IoctlOut } from '../abi/ioctl.ts';
 import {
@@ -17,9 +18,12 @@ import { Bindings, type CreateGuestMemfdOptions, checkCreate, GuestMemfd } from 
 import {
   type Context,
   checkPages,
+  type Failure,
   FdResource,
+  failed,
   type IoctlOutcome,
   type OwnedFd,
+  poolHint,
   prepareIoctl,
   type RawArg,
   type Result,
@@ -37,6 +41,12 @@ import { checkVcpuId, type Vcpu } from './vcpu.ts';
 import { attributesOf, type CreateVcpuOptions, capabilityNumber, type MemoryAttributesOptions } from './vm-options.ts';
 
 const ONE_PAGE = BigInt(PAGE_SIZE);
+
+/** A pool that is too small is said to be so. */
+function explained(refusal: Failure, hugePageSize: HugePageSize | undefined, size: bigint): Failure {
+  if (refusal.code !== 'ENOMEM' || hugePageSize === undefined) return refusal;
+  return failed(refusal.error.with({ hint: poolHint(hugePageSize, size) }));
+}
 
 /**
  * Made by `host.createVm()`. Once KVM has killed a VM it answers EIO to everything; that is a VmDeadError here.
@@ -114,7 +124,7 @@ export class Vm extends FdResource {
    * | EINVAL | this VM type does not take the flags (`features.createFlags`)                       |
    * | ENOTTY | the kernel has no guest_memfd                                                       |
    * | EMFILE | too many open files                                                                 |
-   * | ENOMEM | no memory; with huge pages (`rawFlags`), too few in the pool                        |
+   * | ENOMEM | no memory; with `hugePageSize`, too few of them in the pool (`host.hugePagePools()`)  |
    *
    * Source: kvm_gmem_create(), virt/kvm/guest_memfd.c.
    *
@@ -123,8 +133,9 @@ export class Vm extends FdResource {
    * ```
    *
    * @throws KernelError
-   * @throws RangeError for a size that is no multiple of the page size
-   * @throws UnsupportedError for shared memory that cannot be mapped where the dialect is `rfc-convert`
+   * @throws RangeError for a size that is no multiple of the page size, or of `hugePageSize`
+   * @throws UnsupportedError for shared memory that cannot be mapped where the dialect is `rfc-convert`, and for huge
+   *   pages where it is another
    */
   async createGuestMemfd(options: CreateGuestMemfdOptions): Promise<GuestMemfd> {
     return unwrap(await this.tryCreateGuestMemfd(options));
@@ -135,7 +146,7 @@ export class Vm extends FdResource {
     const { size, flags } = checkCreate(options, this.context.features.dialect);
     return await this.create(async () => {
       const outcome = await this.#ask(KVM_CREATE_GUEST_MEMFD, { size, flags });
-      if (!outcome.ok) return outcome;
+      if (!outcome.ok) return explained(outcome, options.hugePageSize, size);
       const handle = this.context.own('GuestMemfd', outcome.ret);
       return success(new GuestMemfd(this.context, handle, { size, flags, bindings: new Bindings() }));
     });

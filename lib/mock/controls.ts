@@ -40,6 +40,11 @@ export type GuestWrite = { readonly ok: true } | { readonly ok: false; readonly 
 export interface MockGuest {
   read(gpa: bigint | number, length: number, options?: { readonly access?: Access }): GuestRead;
   write(gpa: bigint | number, bytes: Uint8Array, options?: { readonly access?: Access }): GuestWrite;
+  /**
+   * What the second-level page table has for a guest-physical address: how many bytes one entry maps (4 KiB, 2 MiB or
+   * 1 GiB), and as what. undefined: nothing yet.
+   */
+  mapping(gpa: bigint | number): { readonly size: number; readonly access: Access } | undefined;
 }
 
 export interface MockControls {
@@ -169,6 +174,12 @@ function guestOf(vm: VmFile['vm']): MockGuest {
         folio.bytes.set(bytes.subarray(at, at + step), within);
       });
       return exit ? { ok: false, exit } : { ok: true };
+    },
+    mapping(gpa) {
+      const found = vm.stage2.get(toPages(checkU64('gpa', gpa)));
+      if (!found) return undefined;
+      const size = (found.gfns.end - found.gfns.start) * PAGE_SIZE;
+      return { size, access: found.private ? 'private' : 'shared' };
     },
   };
 }

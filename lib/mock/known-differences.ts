@@ -40,9 +40,69 @@ export const knownDifferences: readonly KnownDifference[] = [
   },
   {
     profiles: ['rfc-v2'],
-    kernel: 'Huge pages: GUEST_MEMFD_FLAG_HUGETLB with its size field, split and merge.',
-    mock: 'EINVAL for the flag; 4 KiB folios only.',
-    reason: 'The profile is the series built without CONFIG_KVM_GMEM_HUGETLB, where the flag is EINVAL.',
+    kernel:
+      'A merged huge page counts as written, or as never written, as its first page does, so that pages lose what was on them or show what was there before.',
+    mock: 'Every page keeps what it holds; the first guest to touch the huge page zeroes those that were never used.',
+    reason: 'Read from the posted patches and never run; a mock that copied it would make every conversion lossy.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel:
+      'A hole that has a part of a huge page that is not split zeroes it from its start, also before the hole begins.',
+    mock: 'Zeroes the part, and nothing else.',
+    reason: 'A defect of the posted patches, read and never run: it destroys what nobody asked to.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel:
+      'When a huge page cannot be split, those that the same call came by before are merged, also where pages of them are shared; with no huge page in the range the answer is an uninitialised number.',
+    mock: 'Puts back exactly what the call changed; 0 where there was nothing to do.',
+    reason: 'Defects of the posted patches: a loop that undoes too much, and a variable without a first value.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel: 'Undoing a conversion can fail for want of memory, which the kernel warns of and leaves half done.',
+    mock: 'Undoing never fails.',
+    reason: 'There would be no state left to describe; no caller can do anything about it.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel:
+      'A hole over a whole huge page that cannot be merged for want of memory warns, and drops its first page alone.',
+    mock: 'Answers ENOMEM, and the huge page stays.',
+    reason: 'Read from the posted patches and never run; what the kernel is left with then is not described anywhere.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel: 'Splitting and merging wait, spinning, for references that somebody takes in passing.',
+    mock: 'They do not look at references; a conversion to private, and a hole, do so before.',
+    reason: 'One thread: there is nobody who would let go meanwhile.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel:
+      'As mailed, a file without SUPPORT_SHARED counts as shared when it is asked whether a huge page must be split, so that all of its huge pages are.',
+    mock: 'Huge pages of such a file are never split, as in the later rebase.',
+    reason: 'Nobody can hold single pages of it, so that splitting them would only cost memory and large mappings.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel:
+      'A split huge page that is dropped goes back to its pool a moment later, from a workqueue, and its counters with it.',
+    mock: 'At once.',
+    reason: 'Tests must be repeatable; on a kernel they poll.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel: 'Two threads that fault in the same huge page at once can find the pool empty: one gets ENOMEM.',
+    mock: 'Never.',
+    reason: 'One thread.',
+  },
+  {
+    profiles: 'all',
+    kernel: 'Pools of huge pages grow and shrink by memory policy, take surplus pages, and are charged to cgroups.',
+    mock: 'Two pools, 2 MiB and 1 GiB, as many pages as the option says; nr_hugepages can be written, the rest is fixed.',
+    reason: 'A guest_memfd takes no surplus pages, and the rest is no matter of guest_memfd.',
   },
   {
     profiles: ['rfc-v2'],
@@ -96,7 +156,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   {
     profiles: 'all',
     kernel: 'Opens any path; memfds take sealing and huge-page flags.',
-    mock: 'Opens /dev/kvm; memfd flags are ignored.',
+    mock: 'Opens what lib/mock/paths.ts lists; memfd flags are ignored.',
     reason: 'Other files are the business of the host, not of a mock of KVM.',
   },
   {

@@ -49,10 +49,17 @@ const createGuestMemfd = [
   bad('0.size', [undefined, ...notPageCount, 1n << 63n]),
   bad('0.mmap', notBoolean),
   bad('0.initially', notWord),
+  // A size right in itself, of which the file is no multiple.
+  bad('0.hugePageSize', [...notWord, '4K', '2m', '2M']),
   // Right in itself, but it says what mmap and initially say.
   bad('0.rawFlags', [...notU64, 0, 3n]),
 ];
-const rawFlags = [bad('0.rawFlags', notU64), bad('0.mmap', [true, false]), bad('0.initially', ['private', 'shared'])];
+const rawFlags = [
+  bad('0.rawFlags', notU64),
+  bad('0.mmap', [true, false]),
+  bad('0.initially', ['private', 'shared']),
+  bad('0.hugePageSize', ['2M']),
+];
 const region = [
   bad('0', [undefined, ...notOptions]),
   bad('0.slot', [undefined, ...notNumber, U16_OVER]),
@@ -176,7 +183,7 @@ const byGuest = (at: string): Bad[] => [
 const touching = (at: string): Bad[] => [...byGuest(at), bad(`${at}.access`, [...notWord, 'shared'])];
 
 export const table: Table = {
-  host: { createVm, tryCreateVm: createVm, guestSupport: [] },
+  host: { createVm, tryCreateVm: createVm, guestSupport: [], hugePagePools: [] },
   raw: {
     ioctl: issue,
     tryIoctl: issueFields,

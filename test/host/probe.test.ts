@@ -54,6 +54,7 @@ describe('what VM types take', () => {
       mmap: true,
       initShared: true,
       initPrivate: true,
+      hugePageSizes: [],
     });
     expect(createFlags['sw-protected']).toMatchObject({ bits: 1n, initShared: false, initPrivate: true });
     expect(convertible).toEqual(['sw-protected']);
@@ -64,6 +65,8 @@ describe('what VM types take', () => {
     expect(createFlags.default?.names).toContain('GUEST_MEMFD_FLAG_SUPPORT_SHARED');
     expect(createFlags.default?.names).toContain('GUEST_MEMFD_FLAG_INIT_PRIVATE');
     expect(createFlags.default).toMatchObject({ mmap: true, initShared: true, initPrivate: true });
+    expect(createFlags.default?.names).toContain('GUEST_MEMFD_FLAG_HUGETLB');
+    expect(createFlags.default?.hugePageSizes).toEqual(['2M', '1G']);
     expect(convertible).toEqual(['default', 'sw-protected']);
   });
 

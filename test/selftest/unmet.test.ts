@@ -6,7 +6,14 @@ import type { Host } from '../../lib/kvm/index.ts';
 import type { Requires } from '../../lib/selftest/index.ts';
 import { privateVmType, unmet } from '../../lib/selftest/unmet.ts';
 
-const everyFlag = { names: ['GUEST_MEMFD_FLAG_MMAP'], bits: 1n, mmap: true, initShared: true, initPrivate: true };
+const everyFlag = {
+  names: ['GUEST_MEMFD_FLAG_MMAP'],
+  bits: 1n,
+  mmap: true,
+  initShared: true,
+  initPrivate: true,
+  hugePageSizes: [],
+};
 
 /** A real kernel as this package sees it: Linux 6.18 without software-protected VMs. */
 const plain = {

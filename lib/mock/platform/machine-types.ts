@@ -1,7 +1,13 @@
 /** What a VM's machine type says of its memory. */
 
 import { accessBits } from '../../abi/access-bits.ts';
-import { KVM_X86_DEFAULT_VM, KVM_X86_SEV_ES_VM, KVM_X86_SW_PROTECTED_VM } from '../../abi/kvm.ts';
+import {
+  KVM_X86_DEFAULT_VM,
+  KVM_X86_SEV_ES_VM,
+  KVM_X86_SNP_VM,
+  KVM_X86_SW_PROTECTED_VM,
+  KVM_X86_TDX_VM,
+} from '../../abi/kvm.ts';
 
 /** A guest whose own page tables or addresses say which accesses are private. */
 export const hasPrivateBit = (machineType: number): boolean => accessBits[machineType] !== undefined;

@@ -22,7 +22,12 @@ const run = () => [{ signal: AbortSignal.timeout(10_000) }];
 const attributes = { address: 0, size: PAGE, to: 'private' };
 
 export const validCalls: ValidCalls = {
-  host: { createVm: () => [{ type: 'default' }], tryCreateVm: () => [{ type: 'default' }], guestSupport: none },
+  host: {
+    createVm: () => [{ type: 'default' }],
+    tryCreateVm: () => [{ type: 'default' }],
+    guestSupport: none,
+    hugePagePools: none,
+  },
   raw: {
     ioctl,
     tryIoctl: ({ vm }) => [vm, KVM_CREATE_GUEST_MEMFD, { size: PAGE }],
