@@ -28,7 +28,7 @@ export interface MockOptions {
   readonly memory?: number;
   /**
    * How many huge pages the host has set aside, of each size; they come on top of `memory`. Default: 1024 of 2 MiB and
-   * 8 of 1 GiB.
+   * 16 of 1 GiB.
    */
   readonly hugePages?: Partial<Readonly<Record<PoolSize, number>>>;
   /**
@@ -44,7 +44,7 @@ export interface Mock {
 }
 
 const DEFAULT_MEMORY = 4 * 1024 ** 3;
-const DEFAULT_HUGE_PAGES = { '2M': 1024, '1G': 8 } as const;
+const DEFAULT_HUGE_PAGES = { '2M': 1024, '1G': 16 } as const;
 
 function profileFor(options: MockOptions): Profile {
   const profile = profiles[checkOneOf('kernel', options.kernel ?? 'linux-7.3', profileNames)];

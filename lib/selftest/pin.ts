@@ -20,6 +20,7 @@ import {
 import type { GuestMemfd, Host } from '../kvm/index.ts';
 import type { Pin } from '../mock/index.ts';
 import type { Syscalls } from '../syscalls/seam.ts';
+import { bytesOf } from './huge-size.ts';
 
 export const GUP_TEST_FIX = 'needs CONFIG_GUP_TEST=y, debugfs (mount -t debugfs debugfs /sys/kernel/debug) and root';
 
@@ -35,13 +36,16 @@ export function whyNoPins(): string | undefined {
 
 /** Pins pages that the host can touch. @throws Error naming the step that was refused */
 export function pinPages(host: Host, gmem: GuestMemfd, offset: bigint, size: number): Pin {
-  return host.mock ? host.mock.pin(gmem.fd, offset, size) : gupTestPin(host.raw.syscalls, gmem.fd, offset, size);
+  return host.mock ? host.mock.pin(gmem.fd, offset, size) : gupTestPin(host.raw.syscalls, gmem, offset, size);
 }
 
-function gupTestPin(syscalls: Syscalls, fd: number, offset: bigint, size: number): Pin {
+function gupTestPin(syscalls: Syscalls, gmem: GuestMemfd, offset: bigint, size: number): Pin {
+  const { fd, hugePageSize } = gmem;
+  // Of huge pages only whole ones can be mapped; the pin is as long as it was asked for.
+  const length = hugePageSize ? Math.ceil(size / bytesOf(hugePageSize)) * bytesOf(hugePageSize) : size;
   const file = done('open', syscalls.openSync(GUP_TEST_PATH, O_RDWR | O_CLOEXEC));
   try {
-    withMapping(syscalls, size, { fd, offset }, (addr) => {
+    withMapping(syscalls, length, { fd, offset }, (addr) => {
       const { request, struct } = PIN_LONGTERM_TEST_START;
       const arg = struct.encode({ addr, size, flags: PIN_LONGTERM_TEST_FLAG_USE_WRITE });
       done('PIN_LONGTERM_TEST_START', syscalls.ioctlSync(file, request, arg));

@@ -1,6 +1,6 @@
 /** What a case needs of a host, as data: a skip can then name the missing thing. */
 
-import type { CapabilityName, Dialect } from '../abi/index.ts';
+import type { CapabilityName, Dialect, HugePageSize } from '../abi/index.ts';
 import type { VmType } from '../kvm/index.ts';
 
 /** What a host must offer for a case to run there. `unmet()` compares it with a host. */
@@ -11,6 +11,8 @@ export interface Requires {
   readonly vmType?: VmType | 'private';
   /** Ways to create a guest_memfd, on a VM of `vmType`. */
   readonly flags?: readonly CreateFlag[];
+  /** Files of huge pages of this size, on a VM of `vmType`. */
+  readonly hugePageSize?: HugePageSize;
   /** A guest that can touch memory. */
   readonly guest?: true;
   /** Page references that a test can take and drop, as a device's DMA pin would. */

@@ -2,6 +2,8 @@
  * The fixture of the kernel's guest_memfd_conversions_test: one guest_memfd, mapped by the host and placed in the
  * guest, and sentences about it: who finds which byte on which page, and what it stores there.
  *
+ * In a case that is told with huge pages (`requires.hugePageSize`) each page is one of them.
+ *
  * Every page is looked at through its first byte. On SEV-SNP and TDX nothing is promised of what a page holds when it
  * becomes private or shared, so there such a byte is not compared; the accesses themselves are checked all the same.
  */
@@ -11,6 +13,7 @@ import type { GuestMemfd, Mapping, Vm, VmType } from '../kvm/index.ts';
 import type { Pin } from '../mock/index.ts';
 import type { T } from './context.ts';
 import type { Guest } from './guest.ts';
+import { bytesOf } from './huge-size.ts';
 
 export type State = 'shared' | 'private';
 /** A byte to find; 'any' where nothing is known about it. */
@@ -34,6 +37,8 @@ export class Scenario {
   readonly gmem: GuestMemfd;
   readonly mapping: Mapping;
   readonly pages: number;
+  /** Bytes of a page. */
+  readonly pageSize: number;
   readonly #t: T;
   readonly #states: State[];
   /** Pages of which nobody can say what they hold. */
@@ -51,6 +56,7 @@ export class Scenario {
     this.gmem = gmem;
     this.mapping = mapping;
     this.pages = pages;
+    this.pageSize = pageSizeOf(t);
     this.#states = new Array<State>(pages).fill(initially);
     if (initially === 'private') this.#changed(0, pages);
   }
@@ -58,9 +64,10 @@ export class Scenario {
   /** A VM with private memory, and a guest_memfd of so many pages in it, mapped. All of it is undone with the case. */
   static async create(t: T, options: ScenarioOptions): Promise<Scenario> {
     const { pages, initially = 'shared', type = 'private' } = options;
-    const size = pages * PAGE_SIZE;
+    const size = pages * pageSizeOf(t);
     const vm = await t.vm(type);
-    const gmem = await t.gmem(vm, { size, mmap: true, initially });
+    const { hugePageSize } = t;
+    const gmem = await t.gmem(vm, { size, mmap: true, initially, ...(hugePageSize && { hugePageSize }) });
     const mapping = await gmem.map({ offset: 0, size });
     t.defer(() => mapping.close());
     await vm.setMemoryRegion({
@@ -80,11 +87,11 @@ export class Scenario {
 
   /** Where the guest finds a page. */
   gpa(page: number): bigint {
-    return GUEST_START + BigInt(page * PAGE_SIZE);
+    return GUEST_START + BigInt(this.offset(page));
   }
 
   offset(page: number): number {
-    return page * PAGE_SIZE;
+    return page * this.pageSize;
   }
 
   /** The host finds a byte on the page, and stores another. */
@@ -174,9 +181,9 @@ export class Scenario {
     }
   }
 
-  /** References on pages, until released or until the case ends. */
-  pin(first: number, count = 1): Pin {
-    return this.#t.pin(this.gmem, this.offset(first), this.offset(count));
+  /** References on pages, until released or until the case ends; of a huge one on its first 4 KiB. */
+  pin(page: number, count = 1): Pin {
+    return this.#t.pin(this.gmem, this.offset(page), count * PAGE_SIZE);
   }
 
   /** SEV-SNP and TDX: the guest says what it takes a page for, and hardware encrypts what is private. */
@@ -194,6 +201,8 @@ export class Scenario {
     this.#t.equal(found[0], expected, `the ${who} finds on page ${page}`);
   }
 }
+
+const pageSizeOf = ({ hugePageSize }: T): number => (hugePageSize ? bytesOf(hugePageSize) : PAGE_SIZE);
 
 function exitText(exit: object): string {
   return Object.entries(exit)

@@ -75,6 +75,19 @@ const flags: Rule = (requires, host) => {
   return `needs a guest_memfd that can ${FLAGS[missing].what}; on VM type ${type} this kernel takes ${accepted.names.join(', ') || 'no flags'}`;
 };
 
+const hugePages: Rule = (requires, host) => {
+  const { hugePageSize } = requires;
+  if (hugePageSize === undefined) return undefined;
+  const type = vmTypeOf(requires, host)!;
+  const sizes = host.features.createFlags[type]?.hugePageSizes ?? [];
+  if (sizes.includes(hugePageSize)) return undefined;
+  const found = sizes.length === 0 ? 'none' : sizes.join(', ');
+  return (
+    `needs huge pages of ${hugePageSize} in a guest_memfd ("1G page support for guest_memfd", RFC v2, with ` +
+    `CONFIG_KVM_GMEM_HUGETLB); on VM type ${type} this kernel has ${found}`
+  );
+};
+
 const capability: Rule = ({ capability: name }, { features }) =>
   name === undefined || features.capabilities[name] > 0
     ? undefined
@@ -117,4 +130,4 @@ const mockOnly: Rule = (requires, { mock }) => {
   return wanted && !mock ? `needs ${MOCK_ONLY[wanted]}, which only the mock gives: --backend mock` : undefined;
 };
 
-const RULES: readonly Rule[] = [dialect, kernel, vmType, flags, capability, guest, pins, mockOnly];
+const RULES: readonly Rule[] = [dialect, kernel, vmType, flags, hugePages, capability, guest, pins, mockOnly];

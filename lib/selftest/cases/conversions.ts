@@ -1,8 +1,9 @@
 /** The cases of conversion: the requests, what they do to memory, and who sees it how. */
 
 import type { AnyCase } from '../case.ts';
+import { withHugePages } from '../huge.ts';
 import { cases as conversionsTest } from './conversions-test.ts';
-import { cases as conversionsTestOthers } from './conversions-test-others.ts';
+import { cases as conversionsTestOthers, sized as conversionsTestSized } from './conversions-test-others.ts';
 import { cases as atomicity } from './convert-atomicity.ts';
 import { cases as content } from './convert-content.ts';
 import { cases as efault } from './convert-efault.ts';
@@ -18,6 +19,9 @@ import { cases as retry } from './convert-retry.ts';
 import { cases as slots } from './convert-slots.ts';
 import { cases as unmapped } from './convert-unmapped.ts';
 import { cases as validation } from './convert-validation.ts';
+import { cases as hugeConversions } from './huge-conversions.ts';
+import { cases as hugeJournal } from './huge-journal.ts';
+import { cases as hugeMapping } from './huge-mapping.ts';
 import { cases as platformContent } from './platform-content.ts';
 import { cases as privateMem } from './private-mem-conversions.ts';
 import { cases as releaseJournal } from './release-journal.ts';
@@ -43,6 +47,10 @@ export const cases: readonly AnyCase[] = [
   ...truncateState,
   ...conversionsTest,
   ...conversionsTestOthers,
+  ...withHugePages([...conversionsTest, ...conversionsTestSized]),
+  ...hugeConversions,
+  ...hugeJournal,
+  ...hugeMapping,
   ...privateMem,
   ...journal,
   ...releaseJournal,

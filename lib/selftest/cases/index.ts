@@ -13,6 +13,8 @@ import { cases as guestBacking } from './guest-backing.ts';
 import { cases as guestPlainSlots } from './guest-plain-slots.ts';
 import { cases as guestSlots } from './guest-slots.ts';
 import { cases as hostAccess } from './host-access.ts';
+import { cases as hugeFile } from './huge-file.ts';
+import { cases as hugePunchHole } from './huge-punch-hole.ts';
 import { cases as lifetime } from './lifetime.ts';
 import { cases as memoryAttributes } from './memory-attributes.ts';
 import { cases as memoryLifetime } from './memory-lifetime.ts';
@@ -36,6 +38,8 @@ export const cases: readonly AnyCase[] = [
   ...hostAccess,
   ...fallocate,
   ...punchHole,
+  ...hugeFile,
+  ...hugePunchHole,
   ...requests,
   ...requestNumbers,
   ...capabilities,
