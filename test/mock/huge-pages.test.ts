@@ -65,3 +65,21 @@ test('counters: reserved at creation, taken at allocation, given back by a hole 
   expect(mock.punch(0, M2)).toBe(0);
   expect(counts()).toEqual([10, 10, 2]);
 });
+
+test('the files of the pools lie in directories, and nr_hugepages takes a number', () => {
+  const mock = boot({ kernel: 'rfc-v2', pages: M2, flags: flagsOf('2M', 1n), hugePages: { '2M': 3, '1G': 0 } });
+  const { syscalls } = mock;
+  const root = '/sys/kernel/mm/hugepages';
+  expect(syscalls.readDirectorySync(root)).toEqual(['hugepages-2048kB', 'hugepages-1048576kB']);
+  expect(syscalls.readDirectorySync(`${root}/hugepages-2048kB`)).toEqual([...abi.hugePageCounters]);
+  expect(syscalls.readDirectorySync(`${root}/hugepages-4kB`)).toBe(-abi.errno.ENOENT);
+  expect(syscalls.readDirectorySync('/dev/kvm')).toBe(-abi.errno.ENOTDIR);
+  expect(syscalls.readLinkSync(root)).toBe(-abi.errno.EINVAL);
+  const fd = syscalls.openSync(abi.hugePageFile('2M', 'nr_hugepages'), abi.O_RDWR);
+  const write = (text: string) => syscalls.writeSync(fd, new TextEncoder().encode(text));
+  expect([write('many'), write('7\n')]).toEqual([-abi.errno.EINVAL, 2]);
+  expect(counter(mock, '2M', 'free_hugepages')).toBe(7);
+  // What a file was promised stays.
+  expect(write('0')).toBe(1);
+  expect([counter(mock, '2M', 'nr_hugepages'), counter(mock, '2M', 'resv_hugepages')]).toEqual([1, 1]);
+});
