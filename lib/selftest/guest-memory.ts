@@ -4,22 +4,32 @@
  * ordinary memory, which the guest sees where it is shared; the guest_memfd is for private memory alone.
  */
 
-import { errno, MAP_ANONYMOUS, MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../abi/index.ts';
+import { errno, PAGE_SIZE } from '../abi/index.ts';
 import type { GuestMemfd, Vm } from '../kvm/index.ts';
+import { anonymous } from './bare.ts';
 import type { T } from './context.ts';
 import { GUEST_START, type State } from './scenario.ts';
 
 /** As private_mem_conversions_test has it: a huge page and a page more. */
 export const DATA_SIZE = 0x20_1000;
 
+export interface GuestMemoryOptions {
+  /** Default: what the dialect converts, in place or between two backings. */
+  readonly backing?: 'in-place' | 'dual';
+  /** Bytes. Default: DATA_SIZE. */
+  readonly size?: number;
+}
+
 export class GuestMemory {
   readonly vm: Vm;
   readonly gmem: GuestMemfd;
   /** Where the host has its view of the memory. */
   readonly address: bigint;
+  readonly size: number;
   readonly #t: T;
 
   private constructor(t: T, vm: Vm, gmem: GuestMemfd, address: bigint) {
+    this.size = Number(gmem.size);
     this.#t = t;
     this.vm = vm;
     this.gmem = gmem;
@@ -27,11 +37,12 @@ export class GuestMemory {
   }
 
   /** All of it shared, in this many slots side by side. */
-  static async create(t: T, slots: number, backing = defaultBacking(t)): Promise<GuestMemory> {
+  static async create(t: T, slots: number, options: GuestMemoryOptions = {}): Promise<GuestMemory> {
+    const { size = DATA_SIZE, backing = t.features.dialect === 'vm-attributes' ? 'dual' : 'in-place' } = options;
     const vm = await t.vm();
     const inPlace = backing === 'in-place';
-    const gmem = await t.gmem(vm, inPlace ? { size: DATA_SIZE, mmap: true, initially: 'shared' } : { size: DATA_SIZE });
-    const address = inPlace ? await mapFile(t, gmem) : await anonymous(t);
+    const gmem = await t.gmem(vm, inPlace ? { size, mmap: true, initially: 'shared' } : { size });
+    const address = inPlace ? (await t.map(gmem)).address : await anonymous(t, size);
     const memory = new GuestMemory(t, vm, gmem, address);
     await memory.bind(slots);
     return memory;
@@ -39,7 +50,7 @@ export class GuestMemory {
 
   /** Shows the memory to the guest, in this many slots side by side. */
   async bind(slots = 1): Promise<void> {
-    const pages = DATA_SIZE / PAGE_SIZE;
+    const pages = this.size / PAGE_SIZE;
     for (let slot = 0; slot < slots; slot += 1) {
       const first = Math.floor((slot * pages) / slots) * PAGE_SIZE;
       const end = Math.floor(((slot + 1) * pages) / slots) * PAGE_SIZE;
@@ -116,20 +127,4 @@ export class GuestMemory {
   }
 }
 
-const defaultBacking = (t: T): 'in-place' | 'dual' => (t.features.dialect === 'vm-attributes' ? 'dual' : 'in-place');
-
 const place = (offset: number, size: number): string => `0x${offset.toString(16)}+0x${size.toString(16)}`;
-
-async function mapFile(t: T, gmem: GuestMemfd): Promise<bigint> {
-  const mapping = await gmem.map();
-  t.defer(() => mapping.close());
-  return mapping.address;
-}
-
-async function anonymous(t: T): Promise<bigint> {
-  const { syscalls } = t.host.raw;
-  const address = await syscalls.mmap(DATA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0n);
-  t.ok(address > 0n, 'the host has memory of its own');
-  t.defer(() => syscalls.munmap(address, DATA_SIZE));
-  return address;
-}

@@ -24,6 +24,8 @@ import { cases as hugeJournal } from './huge-journal.ts';
 import { cases as hugeMapping } from './huge-mapping.ts';
 import { cases as platformContent } from './platform-content.ts';
 import { cases as privateMem } from './private-mem-conversions.ts';
+import { cases as privateMemExits } from './private-mem-exits.ts';
+import { cases as privateMemHypercalls } from './private-mem-hypercalls.ts';
 import { cases as releaseJournal } from './release-journal.ts';
 import { cases as truncateState } from './truncate-state.ts';
 import { cases as vmAttributes } from './vm-attributes.ts';
@@ -52,6 +54,8 @@ export const cases: readonly AnyCase[] = [
   ...hugeJournal,
   ...hugeMapping,
   ...privateMem,
+  ...privateMemHypercalls,
+  ...privateMemExits,
   ...journal,
   ...releaseJournal,
   ...vmAttributes,

@@ -37,7 +37,7 @@ const withoutSharing = defineCase({
     'what is private (RFC v2 patches 02, 04 and 06). gmem.convert() refuses to pretend.',
   requires: { ...GUEST, dialect: ['rfc-convert'] },
   async run(t) {
-    const m = await GuestMemory.create(t, 1, 'dual');
+    const m = await GuestMemory.create(t, 1, { backing: 'dual' });
     await m.hostWrites(0, PAGE_SIZE, 0x10);
     await m.guestFinds(0, PAGE_SIZE, 0x10);
     t.fails(await m.gmem.tryMap(), 'ENODEV', 'mapping it');

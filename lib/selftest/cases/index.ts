@@ -22,9 +22,11 @@ import { cases as memoryRegion } from './memory-region.ts';
 import { cases as memoryRegionChange } from './memory-region-change.ts';
 import { cases as memoryRegionStruct } from './memory-region-struct.ts';
 import { cases as mmap } from './mmap.ts';
+import { cases as preFault } from './pre-fault.ts';
 import { cases as punchHole } from './punch-hole.ts';
 import { cases as requestNumbers } from './request-numbers.ts';
 import { cases as requests } from './requests.ts';
+import { cases as setMemoryRegion } from './set-memory-region.ts';
 import { cases as stat } from './stat.ts';
 import { cases as vcpuExits } from './vcpu-exits.ts';
 import { cases as vcpuRun } from './vcpu-run.ts';
@@ -47,6 +49,7 @@ export const cases: readonly AnyCase[] = [
   ...memoryRegion,
   ...memoryRegionChange,
   ...memoryRegionStruct,
+  ...setMemoryRegion,
   ...binding,
   ...bindingUserAddress,
   ...lifetime,
@@ -56,5 +59,6 @@ export const cases: readonly AnyCase[] = [
   ...guestSlots,
   ...guestPlainSlots,
   ...guestBacking,
+  ...preFault,
   ...conversions,
 ];
