@@ -51,6 +51,8 @@ export interface RawFields {
 export class RawConversion {
   readonly request: number;
   readonly bytes: Uint8Array;
+  /** Where error_offset is in the struct. */
+  readonly errorOffsetAt: number;
   readonly #t: T;
   readonly #before: Uint8Array;
   readonly #decode: (bytes: Uint8Array) => { readonly error_offset: bigint };
@@ -65,6 +67,7 @@ export class RawConversion {
     this.#t = t;
     this.request = ioctl.request;
     this.bytes = ioctl.struct.encode(values);
+    this.errorOffsetAt = ioctl.struct.fields.find(({ name }) => name === 'error_offset')!.offset;
     this.#before = this.bytes.slice();
     this.#decode = ioctl.struct.decode;
   }
@@ -106,7 +109,7 @@ export class RawConversion {
   async isBlocked(on: number | { readonly fd: number }, by: number | bigint, what: string): Promise<void> {
     this.#t.fails(await this.send(on), 'EAGAIN', what);
     this.#t.equal(this.errorOffset, BigInt(by), `${what}: error_offset`);
-    const at = byDialect(this.#t, { 'rfc-convert': 16, attributes2: 32 });
+    const at = this.errorOffsetAt;
     const rest = this.bytes.slice();
     rest.set(this.#before.subarray(at, at + 8), at);
     this.#t.equal(rest, this.#before, `${what}: the rest of the struct`);

@@ -25,6 +25,8 @@ export interface Requires {
   readonly journal?: true;
   /** Something else that only the mock shows or does (`t.mock`): page counts, references of a moment, a killed VM. */
   readonly mock?: true;
+  /** Threads that make calls of their own, or the mock, which takes turns. */
+  readonly threads?: true;
   /** A capability that /dev/kvm must answer with something other than 0. */
   readonly capability?: CapabilityName;
   /** Kernel releases; for behaviour that changed without a flag to tell. */

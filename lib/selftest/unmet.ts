@@ -118,6 +118,9 @@ const pins: Rule = ({ pins: wanted }, { mock }) => {
   return why && `needs references on pages taken from outside (a pin): ${why}`;
 };
 
+const threads: Rule = ({ threads: wanted }, { backend }) =>
+  wanted && backend === 'ffi' ? 'needs threads that make system calls; ffi-rs has only the main thread' : undefined;
+
 const MOCK_ONLY = {
   fork: 'a second process that inherits the mappings',
   faults: 'failures on demand',
@@ -130,4 +133,4 @@ const mockOnly: Rule = (requires, { mock }) => {
   return wanted && !mock ? `needs ${MOCK_ONLY[wanted]}, which only the mock gives: --backend mock` : undefined;
 };
 
-const RULES: readonly Rule[] = [dialect, kernel, vmType, flags, hugePages, capability, guest, pins, mockOnly];
+const RULES: readonly Rule[] = [dialect, kernel, vmType, flags, hugePages, capability, guest, threads, pins, mockOnly];

@@ -24,6 +24,8 @@ import { cases as memoryRegionStruct } from './memory-region-struct.ts';
 import { cases as mmap } from './mmap.ts';
 import { cases as preFault } from './pre-fault.ts';
 import { cases as punchHole } from './punch-hole.ts';
+import { cases as racesConvert } from './races-convert.ts';
+import { cases as racesMemory } from './races-memory.ts';
 import { cases as requestNumbers } from './request-numbers.ts';
 import { cases as requests } from './requests.ts';
 import { cases as setMemoryRegion } from './set-memory-region.ts';
@@ -61,4 +63,6 @@ export const cases: readonly AnyCase[] = [
   ...guestBacking,
   ...preFault,
   ...conversions,
+  ...racesMemory,
+  ...racesConvert,
 ];

@@ -168,21 +168,15 @@ const explicitConversion = defineCase<Setting>({
 });
 
 async function convertThereAndBack(part: Part, { offset, size }: (typeof RANGES)[number]): Promise<void> {
+  const huge = size > PAGE_SIZE;
   await part.fills(offset, size, 0x11);
   await part.asks(offset, size, 'private');
-  await part.fills(offset, size, 0x22);
-  await part.hostFindsPrivate(offset, size, 0x11);
-  await part.finds(offset, size, 0x22);
+  await part.fills(offset, PAGE_SIZE, 0x22);
+  await part.hostFindsPrivate(offset, PAGE_SIZE, 0x11);
+  await part.finds(offset, PAGE_SIZE, 0x22);
   await part.finds(0, offset, 0xcc);
-  await part.finds(offset + size, DATA_SIZE - offset - size, 0xcc);
-  // The odd pages of a huge range would be 256 requests; the first and the last tell as much.
-  for (const at of size === PAGE_SIZE ? [] : [PAGE_SIZE, size - PAGE_SIZE]) {
-    await part.asks(offset + at, PAGE_SIZE, 'shared');
-    await part.fills(offset + at, PAGE_SIZE, 0x11);
-    await part.hostExchanges(offset + at, PAGE_SIZE, 0x11, 0x33);
-    await part.finds(offset + at, PAGE_SIZE, 0x33);
-    await part.finds(offset + at - PAGE_SIZE, PAGE_SIZE, 0x22);
-  }
+  if (huge) await convertAPageOf(part, offset + size - PAGE_SIZE);
+  else await part.finds(offset + size, DATA_SIZE - offset - size, 0xcc);
   await part.asks(offset, size, 'shared');
   await part.fills(offset, size, 0x33);
   await part.hostExchanges(offset, size, 0x33, 0x44);
@@ -191,6 +185,16 @@ async function convertThereAndBack(part: Part, { offset, size }: (typeof RANGES)
   await part.asks(0, DATA_SIZE, 'shared');
   await part.punches(0, DATA_SIZE);
   await part.fills(0, DATA_SIZE, 0xcc);
+}
+
+/** One page of a private range is shared; the one before it is not. */
+async function convertAPageOf(part: Part, at: number): Promise<void> {
+  await part.fills(at - PAGE_SIZE, 2 * PAGE_SIZE, 0x22);
+  await part.asks(at, PAGE_SIZE, 'shared');
+  await part.fills(at, PAGE_SIZE, 0x55);
+  await part.hostExchanges(at, PAGE_SIZE, 0x55, 0x33);
+  await part.finds(at, PAGE_SIZE, 0x33);
+  await part.finds(at - PAGE_SIZE, PAGE_SIZE, 0x22);
 }
 
 const punchHole = defineCase<Setting & { readonly precise: boolean }>({

@@ -42,8 +42,8 @@ const flags = defineCase({
 const add = defineCase({
   name: 'set_memory_region_add_private',
   about:
-    'Only a guest_memfd of the same VM can be bound, at a page of it: any other file, and each of the 4095 other offsets, ' +
-    'is EINVAL (set_memory_region_test, test_add_private_memory_region).',
+    'Only a guest_memfd of the same VM can be bound, at a page of it: any other file, and any offset within a page, is ' +
+    'EINVAL (set_memory_region_test, test_add_private_memory_region).',
   requires: { vmType: 'private' },
   async run(t) {
     const vm = await t.vm();
@@ -65,12 +65,11 @@ const add = defineCase({
     t.fails(await bind(others.fd), 'EINVAL', 'binding the guest_memfd of another VM');
     await other.setMemoryRegion({ slot: SLOT, guestPhysAddr: GPA, size: SIZE, gmem: others });
     const gmem = await t.gmem(vm, { size: SIZE });
-    let refused = 0;
-    for (let offset = 1; offset < PAGE_SIZE; offset += 1) {
-      const answer = await bind(gmem.fd, offset);
-      if (!answer.ok && answer.code === 'EINVAL') refused += 1;
+    for (let bit = 1; bit < PAGE_SIZE; bit *= 2) {
+      for (const offset of new Set([bit - 1, bit, PAGE_SIZE - bit])) {
+        if (offset > 0) t.fails(await bind(gmem.fd, offset), 'EINVAL', `binding it from byte ${offset} on`);
+      }
     }
-    t.equal(refused, PAGE_SIZE - 1, 'offsets within a page that are EINVAL');
     t.succeeds(await bind(gmem.fd), 'binding it');
   },
 });
