@@ -63,6 +63,12 @@ describe('what a plain kernel lacks', () => {
   });
 });
 
+it('ffi has no threads', () => {
+  const backend = (name: string) => ({ ...real(), backend: name }) as Host;
+  expect(unmet({ threads: true }, backend('ffi'))).toMatch(/^needs threads .*ffi-rs/);
+  expect(unmet({ threads: true }, backend('native'))).toBeUndefined();
+});
+
 describe('what it has', () => {
   it.each<Requires>([
     {},
