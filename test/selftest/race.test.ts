@@ -64,7 +64,12 @@ it('fails when a call is refused that may not be', async () => {
 it('fails when what was written is not there afterwards', async () => {
   const result = await race(({ random }, s, t) => [
     { name: 'host', program: touch(random, cells(s)), may: ['EFAULT'] },
-    { name: 'to private', program: [convert(t, s.gmem, PAGES, 'private')] },
+    // Late enough for something to be written by then.
+    {
+      name: 'to private',
+      program: [...Array.from({ length: 40 }, () => map(s.gmem, PAGES)), convert(t, s.gmem, PAGES, 'private')],
+      may: ['PARTLY'],
+    },
   ]);
   expect(problems(result)).toContain('afterwards: bytes the host reads');
 });
