@@ -81,7 +81,7 @@ function makeTranslation(
   if (write && slot.flags & KVM_MEM_READONLY) return { reason: 'mmio', gpa: toBytes(gfn), write };
   const address = slot.userspaceAddr + toBytes(gfn - slot.baseGfn);
   const writable = !(slot.flags & KVM_MEM_READONLY) && write;
-  const folio = vm.machine.addressSpace.touch(address, writable);
+  const folio = vm.machine.addressSpace.touch(address, writable, 'gup');
   // kvm_handle_error_pfn() answers EFAULT and leaves no memory-fault exit, unlike every refusal of a guest_memfd.
   if (typeof folio === 'number') return { reason: 'failed', errno: -errno.EFAULT };
   return mapsPage(gfn, folio, { writable, private: false });

@@ -62,8 +62,13 @@ export class VcpuFile extends MockFile {
     return { ino: 1n, mode: 0o600, nlink: 1, size: 0n, blksize: PAGE_SIZE, blocks: 0n };
   }
 
+  /** On an anonymous inode, as all of KVM's files are: since 6.17 they count as lying on a file system without programs. */
+  override get noExec(): boolean {
+    return true;
+  }
+
+  /** The vCPU itself stays until the VM goes, and so its id stays taken. */
   protected override release(): void {
-    this.vm.vcpus.delete(this.id);
     this.vm.put();
   }
 }

@@ -41,10 +41,10 @@ const MAX_VCPU_IDS = 4096n;
 function createVcpu(vm: Vm, id: bigint): number {
   const { fds } = vm.machine;
   if (id >= MAX_VCPU_IDS) return -errno.EINVAL;
-  if (vm.vcpus.has(Number(id))) return -errno.EEXIST;
+  if (vm.vcpuIds.has(Number(id))) return -errno.EEXIST;
   if (fds.isFull) return -errno.EMFILE;
   const vcpu = new VcpuFile(vm, Number(id), resetState());
-  vm.vcpus.set(vcpu.id, vcpu);
+  vm.vcpuIds.add(vcpu.id);
   return fds.install(vcpu);
 }
 
@@ -78,6 +78,10 @@ export class VmFile extends MockFile {
 
   stat(): Stat {
     return { ino: 1n, mode: 0o600, nlink: 1, size: 0n, blksize: PAGE_SIZE, blocks: 0n };
+  }
+
+  override get noExec(): boolean {
+    return true;
   }
 
   protected override release(): void {

@@ -18,7 +18,8 @@ export class Vm {
   readonly stage2 = new Stage2();
   /** KVM_MEMORY_ATTRIBUTE_* by guest page, as KVM_SET_MEMORY_ATTRIBUTES stores them. */
   readonly attributes = new RangeMap<bigint>(0n);
-  readonly vcpus = new Map<number, object>();
+  /** Taken for as long as the VM lives. */
+  readonly vcpuIds = new Set<number>();
   /** KVM_CAP_EXIT_HYPERCALL was enabled for KVM_HC_MAP_GPA_RANGE. */
   exitsOnMapGpaRange = false;
   #dead = false;

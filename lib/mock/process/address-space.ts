@@ -22,7 +22,7 @@ import type { Folio, HostMemory } from '../memory.ts';
 import { isAligned, type PageRange, toPages } from '../ranges.ts';
 import type { MockFile } from './file.ts';
 import type { UserMemory } from './user-memory.ts';
-import { Vma } from './vma.ts';
+import { type Toucher, Vma } from './vma.ts';
 
 /** Where x86-64 user space ends, less its guard page. */
 const TASK_SIZE = 0x7fff_ffff_f000n;
@@ -114,10 +114,10 @@ export class AddressSpace {
   }
 
   /** The page at an address, faulted in for this access, or -EFAULT. */
-  touch(address: bigint, write: boolean): Folio | number {
+  touch(address: bigint, write: boolean, by: Toucher = 'cpu'): Folio | number {
     const vma = this.find(address);
     if (!vma) return -errno.EFAULT;
-    return vma.touch(toPages(address - vma.options.address), write);
+    return vma.touch(toPages(address - vma.options.address), write, by);
   }
 
   /** An ioctl's argument that is an address of this process. */

@@ -21,6 +21,10 @@ export class EventFile extends MockFile {
     return { ino: 1n, mode: 0o600, nlink: 1, size: 0n, blksize: PAGE_SIZE, blocks: 0n };
   }
 
+  override get noExec(): boolean {
+    return true;
+  }
+
   override read(bytes: Uint8Array): number {
     if (bytes.length < 8) return -errno.EINVAL;
     if (this.#count === 0n) return -errno.EAGAIN;

@@ -1,7 +1,7 @@
 /** One mapping of a process and its page table. */
 
 import { errno } from '../../abi/errno.ts';
-import { MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../abi/linux.ts';
+import { MAP_SHARED, PAGE_SIZE, PROT_NONE, PROT_READ, PROT_WRITE } from '../../abi/linux.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
 import type { PageRange } from '../ranges.ts';
@@ -13,6 +13,9 @@ interface PageTableEntry {
   /** The page is this mapping's own (anonymous, or copied on write) and not the file's. */
   readonly owned: boolean;
 }
+
+/** The process itself, or KVM looking its pages up (GUP), which goes by the mapping's rights unless the page is there. */
+export type Toucher = 'cpu' | 'gup';
 
 export interface VmaOptions {
   readonly address: bigint;
@@ -44,16 +47,23 @@ export class Vma implements FileMapping {
   }
 
   /** The folio behind a page of the mapping, for this kind of access, or -EFAULT. */
-  touch(page: number, write: boolean): Folio | number {
-    const { prot } = this.options;
-    if (!(prot & (write ? PROT_WRITE : PROT_READ))) return -errno.EFAULT;
+  touch(page: number, write: boolean, by: Toucher = 'cpu'): Folio | number {
     const present = this.#entries.get(page);
+    if (!this.#allows(write, by, present)) return -errno.EFAULT;
     if (present && (!write || present.writable)) return present.folio;
     const entry = this.#makeEntry(page, write);
     if (typeof entry === 'number') return entry;
     if (present?.owned) this.options.memory.release(present.folio);
     this.#entries.set(page, entry);
     return entry.folio;
+  }
+
+  /** No page table of x86 can say "write only": what may be written can be read. */
+  #allows(write: boolean, by: Toucher, present: PageTableEntry | undefined): boolean {
+    const { prot } = this.options;
+    if (write) return (prot & PROT_WRITE) !== 0;
+    if (by === 'cpu') return prot !== PROT_NONE;
+    return (prot & PROT_READ) !== 0 || ((prot & PROT_WRITE) !== 0 && present?.writable === true);
   }
 
   #makeEntry(page: number, write: boolean): PageTableEntry | number {

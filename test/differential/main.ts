@@ -1,0 +1,58 @@
+/** scripts/differential: the mock held against a real kernel, call by call. */
+
+import { BackendUnavailableError } from '../../lib/syscalls/unavailable.ts';
+import { commands } from './commands/index.ts';
+import { explore } from './explore.ts';
+import { openKernels } from './kernels.ts';
+import { type Options, readOptions, usage } from './options.ts';
+
+/** Fewer steps need not reach every answer. */
+const ENOUGH_STEPS = 20_000;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+async function compare({ steps, seed, backend, differences: most }: Options): Promise<number> {
+  await using kernels = await openKernels(backend);
+  for (const line of kernels.about) say(line);
+  say(`seed ${seed}, ${steps} steps`);
+  const begun = Date.now();
+  const { coverage, runs, differences } = explore(kernels, {
+    commands,
+    steps,
+    seed,
+    differences: most,
+    onDifference: ({ message }) => say(message),
+  });
+  for (const line of coverage.lines(commands)) say(`  ${line}`);
+  if (differences.length > 0) {
+    say(`${differences.length} different in ${coverage.steps} steps; --seed ${seed} --steps ${steps} repeats it`);
+    return 1;
+  }
+  const missing = steps >= ENOUGH_STEPS ? coverage.missing(commands, kernels.facts) : [];
+  for (const answer of missing) say(`never seen: ${answer}`);
+  say(`${coverage.steps} steps in ${runs} runs, ${((Date.now() - begun) / 1000).toFixed(1)} s: no difference`);
+  return missing.length === 0 ? 0 : 1;
+}
+
+async function main(): Promise<number> {
+  let options: Options;
+  try {
+    options = readOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${usage}`);
+    return 2;
+  }
+  if (options.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  try {
+    return await compare(options);
+  } catch (error) {
+    if (!(error instanceof BackendUnavailableError)) throw error;
+    say(`skipped: ${error.message}`);
+    return 4;
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,161 @@
+/**
+ * What exists, as far as both kernels agreed so far: names for their fds, mappings and memslots. It is no third kernel:
+ * it only leads generated calls to where something is, and away from where the process itself would come to harm.
+ */
+
+import type { Dialect } from '../../lib/abi/ioctl.ts';
+import { KVM_MEM_GUEST_MEMFD } from '../../lib/abi/kvm.ts';
+import { PAGE_SIZE } from '../../lib/abi/linux.ts';
+
+export interface Vm {
+  readonly kind: 'vm';
+  readonly name: string;
+  readonly type: number;
+  /** By address space and id, as in the `slot` field. */
+  readonly slots: Map<number, Slot>;
+  /** A guest was put into it, in a slot of its own. */
+  hasGuest: boolean;
+}
+
+export interface Gmem {
+  readonly kind: 'gmem';
+  readonly name: string;
+  readonly vm: Vm;
+  readonly pages: number;
+  readonly flags: bigint;
+}
+
+export interface Memfd {
+  readonly kind: 'memfd';
+  readonly name: string;
+  readonly pages: number;
+}
+
+export interface Vcpu {
+  readonly kind: 'vcpu';
+  readonly name: string;
+  readonly vm: Vm;
+}
+
+export type FileObject = Vm | Gmem | Memfd | Vcpu;
+
+export interface Fd {
+  readonly name: string;
+  readonly of: FileObject;
+}
+
+export interface Mapping {
+  readonly name: string;
+  /** Nothing: anonymous. */
+  readonly of: Gmem | Memfd | undefined;
+  readonly firstPage: number;
+  readonly pages: number;
+  readonly prot: number;
+  live: boolean;
+}
+
+/** An address: in a mapping, or one where nothing of this process can ever be. */
+export interface Place {
+  readonly mapping: Mapping | undefined;
+  /** From the mapping's start. */
+  readonly offset: bigint;
+}
+
+export interface Slot {
+  readonly id: number;
+  readonly flags: number;
+  readonly gpa: bigint;
+  readonly pages: number;
+  readonly memory: Place;
+  readonly gmem: Gmem | undefined;
+  readonly gmemPage: number;
+}
+
+export interface Pin {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** What the kernel under test can do, for commands that must know. */
+export interface Facts {
+  readonly dialect: Dialect;
+  readonly vmTypes: readonly number[];
+  /** Guest code runs. */
+  readonly guest: boolean;
+  /** Pages can be pinned. */
+  readonly pins: boolean;
+}
+
+export const FDS = 8;
+export const MAPPINGS = 6;
+export const PINS = 3;
+
+const PAGE = BigInt(PAGE_SIZE);
+/** vm.mmap_min_addr: nobody maps anything below. */
+export const NEVER_MAPPED = 0x1_0000n;
+const MMAP = 1n;
+
+export class World {
+  readonly facts: Facts;
+  readonly fds: (Fd | undefined)[] = new Array(FDS).fill(undefined);
+  readonly mappings: (Mapping | undefined)[] = new Array(MAPPINGS).fill(undefined);
+  readonly pins: (Pin | undefined)[] = new Array(PINS).fill(undefined);
+  readonly vms: Vm[] = [];
+  #names = new Map<string, number>();
+
+  constructor(facts: Facts) {
+    this.facts = facts;
+  }
+
+  /** gmem0, gmem1, ... */
+  name(kind: string): string {
+    const count = this.#names.get(kind) ?? 0;
+    this.#names.set(kind, count + 1);
+    return `${kind}${count}`;
+  }
+
+  /** The first there is, from the nth place on. */
+  fd(nth: number, ...kinds: readonly FileObject['kind'][]): Fd | undefined {
+    return from(this.fds, nth, (fd) => kinds.length === 0 || kinds.includes(fd.of.kind));
+  }
+
+  mapping(nth: number): Mapping | undefined {
+    return from(this.mappings, nth, () => true);
+  }
+
+  pin(nth: number): Pin | undefined {
+    return from(this.pins, nth, () => true);
+  }
+
+  /** Whether a guest access to these pages stays in memory that is this test's own. */
+  isSafe(vm: Vm, gpa: bigint, length: bigint): boolean {
+    const last = (gpa + (length > 0n ? length - 1n : 0n)) / PAGE;
+    for (let page = gpa / PAGE; page <= last; page++) {
+      for (const slot of vm.slots.values()) if (!this.#isSafeIn(slot, page * PAGE)) return false;
+    }
+    return true;
+  }
+
+  #isSafeIn(slot: Slot, gpa: bigint): boolean {
+    if (gpa < slot.gpa || gpa >= slot.gpa + BigInt(slot.pages) * PAGE) return true;
+    if (slot.gmem && (slot.gmem.flags & MMAP || this.facts.dialect === 'attributes2')) return true;
+    return isOwn(slot.memory, gpa - slot.gpa);
+  }
+}
+
+/** A page of a slot's memory, by its offset in the slot: in a live mapping, or nowhere. */
+function isOwn({ mapping, offset }: Place, at: bigint): boolean {
+  const start = offset + at;
+  if (!mapping) return start + PAGE <= NEVER_MAPPED;
+  return mapping.live && start >= 0n && start + PAGE <= BigInt(mapping.pages) * PAGE;
+}
+
+function from<T>(places: readonly (T | undefined)[], nth: number, fits: (thing: T) => boolean): T | undefined {
+  for (let i = 0; i < places.length; i++) {
+    const thing = places[(nth + i) % places.length];
+    if (thing !== undefined && fits(thing)) return thing;
+  }
+  return undefined;
+}
+
+export const isGmemSlot = (flags: number): boolean => (flags & KVM_MEM_GUEST_MEMFD) !== 0;
