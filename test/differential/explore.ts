@@ -70,8 +70,10 @@ function shortest(kernels: Kernels, sequence: Sequence): Difference {
   let tries = 0;
   shrink({ ...sequence, steps: sequence.steps.slice(0, best.steps) }, (shorter) => {
     const found = tries++ < MOST_TRIES ? differenceOf(kernels, shorter) : undefined;
-    best = found ?? best;
-    return found !== undefined;
+    // Another difference than the one that was found may be a long way from it.
+    if (found?.kind !== best?.kind) return false;
+    best = found;
+    return true;
   });
   return best!;
 }

@@ -277,7 +277,7 @@ describe('preFault', () => {
   });
 });
 
-test('an id that is taken is EEXIST, and free again after a close', async () => {
+test('an id that is taken is EEXIST, and stays taken after a close', async () => {
   await using watched = await openWatched();
   const vm = await watched.host.createVm();
   const vcpu = await vm.createVcpu();
@@ -285,7 +285,8 @@ test('an id that is taken is EEXIST, and free again after a close', async () => 
   expect(await vm.tryCreateVcpu()).toMatchObject({ ok: false, code: 'EEXIST' });
   expect(watched.mock.openFds).toBe(openFds);
   await vcpu.close();
-  expect(await vm.tryCreateVcpu()).toMatchObject({ ok: true });
+  expect(await vm.tryCreateVcpu()).toMatchObject({ ok: false, code: 'EEXIST' });
+  expect(await vm.tryCreateVcpu({ id: 1 })).toMatchObject({ ok: true });
 });
 
 for (const kernel of realKernels) {

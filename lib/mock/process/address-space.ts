@@ -41,6 +41,8 @@ export interface MapRequest {
 /** Who must hear that page-table entries go: KVM, for the slots whose userspace_addr lies there. */
 export type MmuNotifier = (address: bigint, length: bigint) => void;
 
+const ADVICE: ReadonlySet<number> = new Set([MADV_DONTNEED, MADV_POPULATE_READ, MADV_POPULATE_WRITE]);
+
 /** access_ok(): whether a range can be user memory at all. */
 export const isUserRange = (address: bigint, length: bigint): boolean => address + length <= TASK_SIZE;
 
@@ -195,20 +197,15 @@ export class AddressSpace {
   }
 
   madvise(address: bigint, length: number, advice: number): number {
+    if (!ADVICE.has(advice) || !isAligned(address)) return -errno.EINVAL;
+    if (length === 0) return 0;
     const vma = this.find(address);
-    if (!isAligned(address)) return -errno.EINVAL;
     const start = vma ? toPages(address - vma.options.address) : 0;
     const end = start + Math.ceil(length / PAGE_SIZE);
-    switch (advice) {
-      case MADV_DONTNEED:
-        vma?.drop(start, end);
-        return vma ? 0 : -errno.ENOMEM;
-      case MADV_POPULATE_READ:
-      case MADV_POPULATE_WRITE:
-        return vma ? this.#populate(vma, start, end, advice === MADV_POPULATE_WRITE) : -errno.ENOMEM;
-      default:
-        return -errno.EINVAL;
-    }
+    if (!vma) return -errno.ENOMEM;
+    if (advice !== MADV_DONTNEED) return this.#populate(vma, start, end, advice === MADV_POPULATE_WRITE);
+    vma.drop(start, end);
+    return 0;
   }
 
   #populate(vma: Vma, start: number, end: number, write: boolean): number {

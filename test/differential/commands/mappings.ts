@@ -55,7 +55,7 @@ const mmap = command({
     const first = choice.whole || !of ? 0 : choice.first;
     const pages = choice.whole ? Math.min(of?.pages ?? 4, MOST_PAGES) : choice.pages;
     const flags = on ? choice.flags : choice.flags | MAP_ANONYMOUS;
-    const offset = BigInt(first) * PAGE + choice.offsetBy;
+    const offset = BigInt.asIntN(64, BigInt(first) * PAGE + choice.offsetBy);
     const mapping: Mapping = { name: world.name('map'), of, firstPage: first, pages, prot: choice.prot, live: true };
     const length = pages * PAGE_SIZE;
     return {
@@ -100,7 +100,9 @@ interface Span {
   readonly length: number;
 }
 
-const ODD_ADVICE = [99, 0x7fff_ffff];
+const ADVICE = [MADV_DONTNEED, MADV_POPULATE_READ, MADV_POPULATE_WRITE];
+/** The mock knows no others of the kernel's. */
+const NO_ADVICE = 99;
 
 const madvise = command({
   name: 'madvise',
@@ -110,10 +112,11 @@ const madvise = command({
     first: fc.nat(15),
     pages: fc.nat(15),
     odd: mostly([0], [1, 0x800], 12),
-    advice: mostly([MADV_DONTNEED, MADV_POPULATE_READ, MADV_POPULATE_WRITE], ODD_ADVICE, 16),
+    advice: mostly(ADVICE, [NO_ADVICE], 16),
   }),
   expects: () => ['ok', 'EINVAL', 'EFAULT'],
-  prepare(world, { which: nth, first, pages, odd, advice }) {
+  prepare(world, { which: nth, first, pages, odd, advice: chosen }) {
+    const advice = ADVICE.includes(chosen) ? chosen : NO_ADVICE;
     const mapping = world.mapping(nth);
     if (!mapping || mapping.pages === 0) return undefined;
     const at = first % mapping.pages;
