@@ -38,6 +38,7 @@ export interface Profile {
 const GENERIC: Profile['capabilities'] = {
   KVM_CAP_USER_MEMORY: 1,
   KVM_CAP_NR_MEMSLOTS: 32764,
+  KVM_CAP_MP_STATE: 1,
   KVM_CAP_SYNC_MMU: 1,
   KVM_CAP_READONLY_MEM: 1,
   KVM_CAP_CHECK_EXTENSION_VM: 1,

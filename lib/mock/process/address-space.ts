@@ -21,6 +21,7 @@ import {
 import type { Folio, HostMemory } from '../memory.ts';
 import { isAligned, type PageRange, toPages } from '../ranges.ts';
 import type { MockFile } from './file.ts';
+import { MemFile } from './memfd.ts';
 import type { UserMemory } from './user-memory.ts';
 import { type Toucher, Vma } from './vma.ts';
 
@@ -66,7 +67,7 @@ export class AddressSpace {
     const address = roundUp(this.#next, BigInt(request.file?.mappingUnit ?? PAGE_SIZE));
     if (!isUserRange(address, BigInt(pages * PAGE_SIZE))) return BigInt(-errno.ENOMEM);
     const vma = this.#newVma(request, address, pages);
-    const error = request.file?.mmap(vma) ?? 0;
+    const error = vma.options.file?.mmap(vma) ?? 0;
     if (error !== 0) return BigInt(error);
     this.#adopt(vma);
     if (request.flags & MAP_POPULATE) this.#populate(vma, 0, pages, (request.prot & PROT_WRITE) !== 0);
@@ -74,16 +75,25 @@ export class AddressSpace {
   }
 
   #newVma(request: MapRequest, address: bigint, pages: number): Vma {
+    const isAnonymous = (request.flags & MAP_ANONYMOUS) !== 0;
     return new Vma({
       address,
       pages,
       prot: request.prot,
       flags: request.flags,
-      file: request.flags & MAP_ANONYMOUS ? undefined : request.file,
-      filePage: toPages(request.offset),
+      file: isAnonymous ? this.#anonymousFile(request.flags, pages) : request.file,
+      filePage: isAnonymous ? 0 : toPages(request.offset),
       memory: this.#memory,
       onUnmap: this.#notify,
     });
+  }
+
+  /** shmem_zero_setup(): a file that nobody can name, which keeps its pages when a mapping lets go of them. */
+  #anonymousFile(flags: number, pages: number): MockFile | undefined {
+    if ((flags & MAP_TYPE) === MAP_PRIVATE) return undefined;
+    const file = new MemFile(0, this.#memory);
+    file.truncate(BigInt(pages * PAGE_SIZE));
+    return file;
   }
 
   #adopt(vma: Vma): void {
