@@ -2,8 +2,9 @@
 
 import fc from 'fast-check';
 import { type CapabilityName, capabilities } from '../../../lib/abi/capabilities.ts';
-import { type FdKind, requestSize, type StructIoctl } from '../../../lib/abi/ioctl.ts';
-import { KVM_CHECK_EXTENSION } from '../../../lib/abi/kvm.ts';
+import { KVM_GMEM_IO } from '../../../lib/abi/guest-memfd.ts';
+import { type FdKind, requestSize, requestType, type StructIoctl } from '../../../lib/abi/ioctl.ts';
+import { KVM_CHECK_EXTENSION, KVMIO } from '../../../lib/abi/kvm.ts';
 import { ioctls, type NamedIoctl } from '../../../lib/abi/table.ts';
 import { hasTrailingArray } from '../../../lib/abi/trailing-arrays.ts';
 import { hex, oneIn, which } from '../choices.ts';
@@ -18,7 +19,12 @@ const KINDS: Readonly<Record<FileObject['kind'], FdKind | undefined>> = {
   memfd: undefined,
 };
 
-const withStruct = ioctls.filter(({ ioctl }) => ioctl.struct !== undefined && !hasTrailingArray(ioctl.request));
+/** KVM's own: whatever the struct says, its size is in the request. */
+const TYPES: readonly number[] = [KVMIO, KVM_GMEM_IO];
+const withStruct = ioctls.filter(
+  ({ ioctl }) =>
+    ioctl.struct !== undefined && TYPES.includes(requestType(ioctl.request)) && !hasTrailingArray(ioctl.request),
+);
 
 /** Bits 16 to 29 of a request are its struct's size, 30 and 31 its direction. */
 const CHANGES = [0, 1 << 16, 8 << 16, 64 << 16, 0x4000_0000, 0x8000_0000, 0xc000_0000];
