@@ -170,7 +170,8 @@ function preFault(vcpu: VcpuFile, args: IoctlOut<PreFault>, writeBack: WriteBack
   let done = 0n;
   let result = bad ? -errno.EINVAL : 0;
   while (result === 0 && done < size) {
-    const found = translate(vm, toPages(gpa + done), true, undefined);
+    // It stands for a read: a slot that may only be read can be populated, too.
+    const found = translate(vm, toPages(gpa + done), false, undefined);
     if ('reason' in found) result = 'errno' in found ? found.errno : -errno.ENOENT;
     else done = least(size, toBytes(found.gfns.end) - gpa);
   }
