@@ -18,7 +18,11 @@ const testCommand = <F extends Fields>(arg: SizedStruct<F>, notes?: IoctlNotes) 
 
 /** Any operation: what the union holds is for `op` to say. */
 export const IOMMU_TEST_CMD = testCommand(
-  sized('iommu_test_cmd', { op: u32, id: u32, __reserved: u32, __union: array(u64, UNION_WORDS), last: u32 }),
+  sized(
+    'iommu_test_cmd',
+    { op: u32, id: u32, __reserved: u32, __union: array(u64, UNION_WORDS), last: u32 },
+    { upTo: 'last' },
+  ),
 );
 
 /** One operation: `op` is filled in, and the union is the one member that belongs to it, under the kernel's name. */
@@ -32,7 +36,11 @@ function operation<const Arm extends string, const F extends Fields>(
   const rest = array(u64, UNION_WORDS - Math.ceil(member.size / u64.size));
   const head = { op: u32, id: u32, __reserved: u32 };
   const own = { [arm]: member } as { readonly [K in Arm]: Struct<F> };
-  const whole = sized('iommu_test_cmd', { ...head, ...own, __rest: rest, last: u32 }, { fill: { op } as never });
+  const whole = sized(
+    'iommu_test_cmd',
+    { ...head, ...own, __rest: rest, last: u32 },
+    { upTo: 'last', fill: { op } as never },
+  );
   return { ...testCommand(whole, notes), op, arm: member };
 }
 

@@ -182,9 +182,11 @@ export const IOMMU_HWPT_GET_DIRTY_BITMAP = iommufd(
     iova: u64,
     length: u64,
     page_size: u64,
-    data: pointer(({ length, page_size }: { length: bigint; page_size: bigint }) =>
-      page_size === 0n ? 0 : bitmapBytes((length + page_size - 1n) / page_size),
-    ),
+    // Of a page size that is no power of two the kernel takes the lowest bit.
+    data: pointer(({ length, page_size }: { length: bigint; page_size: bigint }) => {
+      const bit = page_size & -page_size;
+      return bit === 0n ? 0 : bitmapBytes((length + bit - 1n) / bit);
+    }),
   }),
   { since: '6.7' },
 );

@@ -25,6 +25,8 @@ const MOCK_OPTIONS = [
   'kernel',
   'platform',
   'memory',
+  'iommu',
+  'memlock',
   'hugePages',
   'gmemInPlaceConversion',
 ] as const satisfies (keyof MockOptions)[];

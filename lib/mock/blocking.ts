@@ -1,11 +1,13 @@
-/** KVM_RUN of a guest that goes on for ever: it comes back when it is interrupted, and only then. */
+/** Calls that wait: KVM_RUN of a guest that goes on for ever, and a map that meets a conversion. */
 
 import { errno } from '../abi/errno.ts';
 import { checkBlocking, checkFd } from '../syscalls/arguments.ts';
 import type { Address, Syscalls } from '../syscalls/seam.ts';
 import type { MockCalls } from './calls.ts';
+import { HeldOff } from './iommu/index.ts';
 import { type Machine, VcpuFile } from './kvm/index.ts';
 
+/** KVM_RUN comes back when it is interrupted, and only then. */
 export function blockingCalls(machine: Machine, calls: MockCalls): Pick<Syscalls, 'ioctlBlocking' | 'interrupt'> {
   const waiting = new Map<number, { flag: bigint; comeBack: () => void }>();
   return {
@@ -27,5 +29,19 @@ export function blockingCalls(machine: Machine, calls: MockCalls): Pick<Syscalls
       machine.addressSpace.copyIn(call.flag, Uint8Array.of(1));
       call.comeBack();
     },
+  };
+}
+
+/** An ioctl that is held off is made again when what it waits for is over. */
+export function ioctlWhenItMay(calls: MockCalls): Syscalls['ioctl'] {
+  return async (...args) => {
+    while (true) {
+      try {
+        return calls.ioctlOnce(...args);
+      } catch (error) {
+        if (!(error instanceof HeldOff)) throw error;
+        await error.settled;
+      }
+    }
   };
 }

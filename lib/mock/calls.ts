@@ -7,6 +7,7 @@ import { MAP_ANONYMOUS } from '../abi/linux.ts';
 import * as check from '../syscalls/arguments.ts';
 import { Mappings } from '../syscalls/mappings.ts';
 import type { Calls, IoctlArg, ManyResult, Pointer, Stat } from '../syscalls/seam.ts';
+import { HeldOff } from './iommu/index.ts';
 import type { Machine } from './kvm/index.ts';
 import { openPath } from './paths.ts';
 import { bufferArgument, EventFile, MemFile, type MockFile, numberArgument, type UserMemory } from './process/index.ts';
@@ -22,7 +23,18 @@ export class MockCalls implements Calls {
     this.#machine = machine;
   }
 
+  /** A call that would have to wait for another call of this thread answers EAGAIN. */
   ioctl(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number {
+    try {
+      return this.ioctlOnce(fd, request, arg, pointers);
+    } catch (error) {
+      if (error instanceof HeldOff) return -errno.EAGAIN;
+      throw error;
+    }
+  }
+
+  /** @throws HeldOff for a call that must be made again later. */
+  ioctlOnce(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number {
     check.checkFd(fd);
     const user = this.#userMemory(request, check.checkIoctlArg(request, arg));
     const fixups = check.checkPointers(request, arg, pointers);
@@ -67,8 +79,8 @@ export class MockCalls implements Calls {
   open(path: string, flags: number): number {
     check.checkText('path', path);
     check.checkFlags('flags', flags);
-    const file = openPath(this.#machine, path);
-    return file ? this.#machine.fds.install(file) : -errno.ENOENT;
+    const file = openPath(this.#machine, path, flags);
+    return typeof file === 'number' ? file : this.#machine.fds.install(file);
   }
 
   close(fd: number): number {

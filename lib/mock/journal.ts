@@ -1,6 +1,7 @@
 /**
  * What happened inside the calls, step by step and in order. Tests assert the sequences of the mail thread on it.
- * Ranges are in pages: of the file for steps on a guest_memfd, of guest-physical memory (`gfn`) for stage-2 steps.
+ * Ranges are in pages: of the file for steps on a guest_memfd, of guest-physical memory (`gfn`) for stage-2 steps, of
+ * I/O addresses for the IOMMU's.
  */
 
 import type { PageRange } from './ranges.ts';
@@ -18,6 +19,14 @@ export type Step =
   | 'allocate'
   | 'zero'
   | 'make-shared'
+  | 'iommu-map'
+  | 'iommu-unmap'
+  | 'iommu-split'
+  | 'iommu-stale'
+  | 'iommu-keep'
+  | 'iommu-held-off'
+  | 'dma'
+  | 'dma-fault'
   | 'hazard';
 
 /** Why a client is told to let go of a range. */

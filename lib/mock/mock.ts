@@ -5,11 +5,13 @@ import { PAGE_SIZE } from '../abi/linux.ts';
 import { checkWrites } from '../syscalls/after-death.ts';
 import type { Syscalls } from '../syscalls/seam.ts';
 import { withTwins } from '../syscalls/twins.ts';
-import { blockingCalls } from './blocking.ts';
+import { blockingCalls, ioctlWhenItMay } from './blocking.ts';
 import { MockCalls } from './calls.ts';
 import { type MockControls, makeControls } from './controls.ts';
 import { Faults } from './faults.ts';
 import { type HugePagePools, makePools, type PoolSize, poolSizes } from './huge-page-pool.ts';
+import { IommuSystem } from './iommu/index.ts';
+import { type IommuPolicy, iommuPolicies } from './iommu/policy.ts';
 import { Journal } from './journal.ts';
 import type { Machine } from './kvm/index.ts';
 import { HostMemory } from './memory.ts';
@@ -26,6 +28,10 @@ export interface MockOptions {
   readonly platform?: PlatformName;
   /** Host memory in bytes; an allocation beyond it answers ENOMEM. Default: 4 GiB. */
   readonly memory?: number;
+  /** How the IOMMU has guest_memfd's pages. Default: `pin`, as every released kernel. */
+  readonly iommu?: IommuPolicy;
+  /** RLIMIT_MEMLOCK in bytes, of a process without CAP_IPC_LOCK. Default: a process that has it, as root has. */
+  readonly memlock?: number;
   /**
    * How many huge pages the host has set aside, of each size; they come on top of `memory`. Default: 1024 of 2 MiB and
    * 16 of 1 GiB.
@@ -66,9 +72,19 @@ function poolsFor({ hugePages = {} }: MockOptions): HugePagePools {
   return makePools(totals);
 }
 
+const MOCK_OPTIONS = [
+  'kernel',
+  'platform',
+  'memory',
+  'iommu',
+  'memlock',
+  'hugePages',
+  'gmemInPlaceConversion',
+] as const satisfies (keyof MockOptions)[];
+
 /** @throws TypeError, RangeError for options it does not know. */
 export function createMock(options: MockOptions = {}): Mock {
-  checkOptions('options', options, ['kernel', 'platform', 'memory', 'hugePages', 'gmemInPlaceConversion']);
+  checkOptions('options', options, MOCK_OPTIONS);
   const profile = profileFor(options);
   const platform = createPlatform(checkOneOf('platform', options.platform ?? 'software-protected', platformNames));
   const bytes = checkInteger('memory', options.memory ?? DEFAULT_MEMORY, PAGE_SIZE, Number.MAX_SAFE_INTEGER);
@@ -85,10 +101,17 @@ export function createMock(options: MockOptions = {}): Mock {
     journal: new Journal(),
     fds: new FdTable(),
     addressSpace: new AddressSpace(memory),
+    paths: [],
     nextNumber: () => ++number,
   };
+  const iommu = new IommuSystem(machine, {
+    policy: checkOneOf('iommu', options.iommu ?? 'pin', iommuPolicies),
+    memlock:
+      options.memlock === undefined ? undefined : checkInteger('memlock', options.memlock, 0, Number.MAX_SAFE_INTEGER),
+  });
+  machine.paths.push(iommu);
   const calls = new MockCalls(machine);
-  const syscalls = withTwins(calls, {
+  const twins = withTwins(calls, {
     ...blockingCalls(machine, calls),
     race: raceCall(calls, calls.mappings),
     ...pathCalls(machine),
@@ -103,5 +126,5 @@ export function createMock(options: MockOptions = {}): Mock {
       machine.fds.closeAll();
     },
   });
-  return { syscalls, controls: makeControls(machine) };
+  return { syscalls: { ...twins, ioctl: ioctlWhenItMay(calls) }, controls: makeControls(machine) };
 }

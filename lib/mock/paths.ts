@@ -1,4 +1,4 @@
-/** What there is to open(2), and with that the directories it lies in. There are no links. */
+/** What there is to open(2), the links among it, and with that the directories it lies in. */
 
 import { errno } from '../abi/errno.ts';
 import { type HugePageCounter, hugePageFile } from '../abi/huge-pages.ts';
@@ -6,22 +6,84 @@ import { checkText } from '../syscalls/arguments.ts';
 import { type PathSyscalls, withPathTwins } from '../syscalls/paths.ts';
 import type { HugePagePool } from './huge-page-pool.ts';
 import { KvmDevice, type Machine } from './kvm/index.ts';
-import { type MockFile, type Text, TextFile } from './process/index.ts';
+import { type MockFile, type PathSource, type Text, TextFile } from './process/index.ts';
 
-/** By path, how a file is opened. */
-type Files = ReadonlyMap<string, () => MockFile>;
+type Opener = (flags: number) => MockFile | number;
 
-/** The file at a path, opened; undefined for ENOENT. */
-export const openPath = (machine: Machine, path: string): MockFile | undefined => filesOf(machine).get(path)?.();
+/** The file at a path, opened, or -errno. */
+export function openPath(machine: Machine, path: string, flags: number): MockFile | number {
+  return new Tree(machine).open(path, flags);
+}
 
-function filesOf(machine: Machine): Files {
-  const files = new Map<string, () => MockFile>([['/dev/kvm', () => new KvmDevice(machine)]]);
+export function pathCalls(machine: Machine): PathSyscalls {
+  return withPathTwins({
+    readDirectory: (path) => new Tree(machine).list(checkText('path', path)),
+    readLink: (path) => new Tree(machine).link(checkText('path', path)),
+  });
+}
+
+/** All paths as they are at this moment. */
+class Tree {
+  readonly #files: ReadonlyMap<string, Opener>;
+  readonly #links: ReadonlyMap<string, string>;
+
+  constructor(machine: Machine) {
+    const sources = [ownFiles(machine), ...machine.paths];
+    this.#files = new Map(sources.flatMap((source) => [...source.files()]));
+    this.#links = new Map(sources.flatMap((source) => [...source.links()]));
+  }
+
+  open(path: string, flags: number): MockFile | number {
+    return this.#files.get(this.#resolve(path))?.(flags) ?? -errno.ENOENT;
+  }
+
+  list(path: string): readonly string[] | number {
+    const directory = this.#resolve(path);
+    const names = this.#namesIn(directory);
+    if (names.length > 0) return names;
+    return this.#files.has(directory) ? -errno.ENOTDIR : -errno.ENOENT;
+  }
+
+  /** The last name of the path is not followed. */
+  link(path: string): string | number {
+    const at = path.lastIndexOf('/');
+    const own = `${this.#resolve(path.slice(0, at))}${path.slice(at)}`;
+    const target = this.#links.get(own);
+    if (target !== undefined) return target;
+    return this.#files.has(own) || this.#namesIn(own).length > 0 ? -errno.EINVAL : -errno.ENOENT;
+  }
+
+  /** The path without links and dots. */
+  #resolve(path: string): string {
+    let resolved = '';
+    for (const name of path.split('/')) {
+      if (name === '' || name === '.') continue;
+      if (name === '..') resolved = resolved.slice(0, resolved.lastIndexOf('/'));
+      else {
+        const target = this.#links.get(`${resolved}/${name}`);
+        if (target === undefined) resolved = `${resolved}/${name}`;
+        else resolved = this.#resolve(target.startsWith('/') ? target : `${resolved}/${target}`);
+      }
+    }
+    return resolved;
+  }
+
+  /** What lies right in a directory. */
+  #namesIn(directory: string): string[] {
+    const start = `${directory}/`;
+    const paths = [...this.#files.keys(), ...this.#links.keys()].filter((path) => path.startsWith(start));
+    return [...new Set(paths.map((path) => path.slice(start.length).split('/', 1)[0]!))];
+  }
+}
+
+function ownFiles(machine: Machine): PathSource {
+  const files: [string, Opener][] = [['/dev/kvm', () => new KvmDevice(machine)]];
   for (const [size, pool] of machine.hugePages) {
     for (const [counter, text] of Object.entries(countersOf(pool))) {
-      files.set(hugePageFile(size, counter as HugePageCounter), () => new TextFile(text));
+      files.push([hugePageFile(size, counter as HugePageCounter), () => new TextFile(text)]);
     }
   }
-  return files;
+  return { files: () => files, links: () => [] };
 }
 
 const countersOf = (pool: HugePagePool): Record<HugePageCounter, Text> => ({
@@ -39,25 +101,3 @@ const countersOf = (pool: HugePagePool): Record<HugePageCounter, Text> => ({
   surplus_hugepages: { read: () => '0\n' },
   nr_overcommit_hugepages: { read: () => '0\n' },
 });
-
-export function pathCalls(machine: Machine): PathSyscalls {
-  const files = filesOf(machine);
-  const missing = (path: string): number => (files.has(path) ? -errno.ENOTDIR : -errno.ENOENT);
-  return withPathTwins({
-    readDirectory: (path) => {
-      const names = namesIn(files, checkText('path', path));
-      return names.length > 0 ? names : missing(path);
-    },
-    readLink: (path) => {
-      const exists = files.has(checkText('path', path)) || namesIn(files, path).length > 0;
-      return exists ? -errno.EINVAL : -errno.ENOENT;
-    },
-  });
-}
-
-/** What lies right in a directory. */
-function namesIn(files: Files, directory: string): string[] {
-  const start = directory.endsWith('/') ? directory : `${directory}/`;
-  const names = [...files.keys()].filter((path) => path.startsWith(start)).map((path) => path.slice(start.length));
-  return [...new Set(names.map((name) => name.split('/', 1)[0]!))];
-}

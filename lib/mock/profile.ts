@@ -29,6 +29,8 @@ export interface Profile {
   readonly countsBlocks: boolean;
   /** CONFIG_KVM_GMEM_HUGETLB: a guest_memfd can be made of huge pages. */
   readonly hugePages: boolean;
+  /** CONFIG_IOMMUFD with its test driver, and VFIO with groups, containers and cdevs. */
+  readonly iommufd: boolean;
   /** KVM_CAP_MULTI_ADDRESS_SPACE: with CONFIG_KVM_SMM two, without it one. */
   readonly addressSpaces: number;
   /** What KVM_CHECK_EXTENSION answers where it does not depend on the VM; what is not listed answers 0. */
@@ -61,6 +63,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     checksUserspaceAddr: false,
     countsBlocks: false,
     hugePages: false,
+    iommufd: false,
     addressSpaces: 1,
     capabilities: GENERIC,
   },
@@ -75,6 +78,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     checksUserspaceAddr: false,
     countsBlocks: false,
     hugePages: false,
+    iommufd: true,
     addressSpaces: 2,
     capabilities: { ...GENERIC, KVM_CAP_PRE_FAULT_MEMORY: 1 },
   },
@@ -89,6 +93,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     checksUserspaceAddr: true,
     countsBlocks: true,
     hugePages: true,
+    iommufd: true,
     addressSpaces: 2,
     capabilities: {
       ...GENERIC,
@@ -108,6 +113,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     checksUserspaceAddr: false,
     countsBlocks: false,
     hugePages: false,
+    iommufd: true,
     addressSpaces: 2,
     capabilities: { ...GENERIC, KVM_CAP_PRE_FAULT_MEMORY: 1 },
   },

@@ -13,7 +13,7 @@ export function fallocate(inode: GuestMemfdInode, mode: number, offset: bigint, 
   if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) return -errno.EOPNOTSUPP;
   if (!isAligned(offset) || !isAligned(length)) return -errno.EINVAL;
   const range = { start: toPages(offset), end: toPages(offset + length) };
-  if (mode & FALLOC_FL_PUNCH_HOLE) return punchHole(inode, range);
+  if (mode & FALLOC_FL_PUNCH_HOLE) return inode.change(range, () => punchHole(inode, range));
   return offset + length > inode.size ? -errno.EINVAL : allocate(inode, range);
 }
 

@@ -7,5 +7,6 @@ export * from './get-folio.ts';
 export * from './host-fault.ts';
 export * from './huge-pages.ts';
 export * from './inode.ts';
+export * from './inode-pages.ts';
 export * from './invalidate.ts';
 export * from './references.ts';

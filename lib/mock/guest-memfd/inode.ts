@@ -6,8 +6,9 @@
 import type { Faults } from '../faults.ts';
 import type { Journal, Reason, Step } from '../journal.ts';
 import type { Folio, HostMemory } from '../memory.ts';
+import { Windows } from '../page-windows.ts';
 import { RangeMap } from '../range-map.ts';
-import { type PageRange, toBytes, toPages } from '../ranges.ts';
+import { intersect, type PageRange, toBytes, toPages } from '../ranges.ts';
 import type { Client } from './clients.ts';
 import type { Filemap } from './filemap.ts';
 import { type Allocator, HugePages } from './huge-pages.ts';
@@ -48,6 +49,10 @@ export class GuestMemfdInode {
   readonly hugePages: HugePages | undefined;
   readonly clients = new Set<Client>();
   readonly mappings = new Set<HostMapping>();
+  /** Outsiders that have taken pages of it. */
+  readonly windows = new Windows();
+  readonly #changing: PageRange[] = [];
+  readonly #whenSettled: (() => void)[] = [];
   readonly #title: string;
   readonly #memory: HostMemory;
   readonly #journal: Journal;
@@ -101,8 +106,29 @@ export class GuestMemfdInode {
     this.record('unmap-host', range, { reason });
   }
 
-  /** Drops the range's folios, and what they held. */
+  /** Changes the state of a range: until that is over, nobody may take pages of it (the mapping's invalidate_lock). */
+  change<T>(range: PageRange, act: () => T): T {
+    this.#changing.push(range);
+    try {
+      return act();
+    } finally {
+      this.#changing.splice(this.#changing.indexOf(range), 1);
+      if (this.#changing.length === 0) for (const wake of this.#whenSettled.splice(0)) wake();
+    }
+  }
+
+  isChanging(range: PageRange): boolean {
+    return this.#changing.some((changing) => intersect(changing, range) !== undefined);
+  }
+
+  /** Calls back when no change is under way any more. */
+  onceSettled(wake: () => void): void {
+    this.#whenSettled.push(wake);
+  }
+
+  /** Drops the range's folios, and what they held. Outsiders who took pages keep what they took. */
   dropFolios(range: PageRange): void {
+    this.windows.part(range);
     this.filemap.drop(range);
     this.uptodate.set(range.start, range.end, false);
   }

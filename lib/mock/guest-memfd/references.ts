@@ -3,12 +3,13 @@
 import type { PageRange } from '../ranges.ts';
 import type { GuestMemfdInode } from './inode.ts';
 
-/** The first page of the range, in file order, that somebody holds. Pages never allocated cannot be held. */
+/** The first page of the range, in file order, that somebody holds. */
 export function firstReferenced(inode: GuestMemfdInode, range: PageRange): number | undefined {
-  for (const [page, folio] of inode.filemap.within(range.start, range.end)) {
+  const held = inode.windows.firstHeld(range);
+  for (const [page, folio] of inode.filemap.within(range.start, held ?? range.end)) {
     if (folio.references + inode.faults.passingReferences(folio) > 0) return page;
   }
-  return undefined;
+  return held;
 }
 
 /** As firstReferenced, and says in the journal what it found. */

@@ -6,7 +6,14 @@
 import { errno } from '../../abi/errno.ts';
 import { PAGE_SIZE, S_IFREG } from '../../abi/linux.ts';
 import type { Stat } from '../../syscalls/seam.ts';
-import { type Client, type Filter, fallocate, type GuestMemfdInode, hostFault } from '../guest-memfd/index.ts';
+import {
+  type Client,
+  type Filter,
+  fallocate,
+  type GuestMemfdInode,
+  hostFault,
+  InodePages,
+} from '../guest-memfd/index.ts';
 import type { Reason } from '../journal.ts';
 import type { Folio } from '../memory.ts';
 import { hasPrivateBit } from '../platform/index.ts';
@@ -19,6 +26,7 @@ import type { Vm } from './vm.ts';
 export class GuestMemfdFile extends MockFile implements Client {
   readonly vm: Vm;
   readonly inode: GuestMemfdInode;
+  readonly #pages: InodePages;
   readonly #bindings = new Set<Memslot>();
   /** Pages that a confidential guest has had as private memory. */
   readonly #owned = new Set<Folio>();
@@ -27,6 +35,7 @@ export class GuestMemfdFile extends MockFile implements Client {
     super();
     this.vm = vm.get();
     this.inode = inode;
+    this.#pages = new InodePages(inode);
     inode.clients.add(this);
   }
 
@@ -52,6 +61,10 @@ export class GuestMemfdFile extends MockFile implements Client {
 
   override munmap(mapping: FileMapping): void {
     this.inode.mappings.delete(mapping);
+  }
+
+  override get owner(): InodePages {
+    return this.#pages;
   }
 
   override fault(page: number): Folio | number {

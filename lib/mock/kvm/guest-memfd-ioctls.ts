@@ -43,7 +43,7 @@ function gmemConvert(to: Shareability) {
     if (wraps(offset, size) || offset > file.inode.size || offset + size > file.inode.size) return fail(-errno.EINVAL);
     if (!isAligned(offset) || !isAligned(size)) return fail(-errno.EINVAL);
     const range = { start: toPages(offset), end: toPages(offset + size) };
-    const { result, heldPage } = convertDifferingRanges(file.inode, range, to);
+    const { result, heldPage } = file.inode.change(range, () => convertDifferingRanges(file.inode, range, to));
     if (result === 0) return 0;
     return fail(result, heldPage === undefined ? STACK_GARBAGE : toBytes(heldPage));
   };
@@ -64,7 +64,7 @@ function setMemoryAttributes2(
   if (offset >= file.inode.size || offset + size > file.inode.size) return -errno.EINVAL;
   const range = { start: toPages(offset), end: toPages(offset + size) };
   const to = attributes === KVM_MEMORY_ATTRIBUTE_PRIVATE ? 'private' : 'shared';
-  const { result, heldPage } = convertWholeRange(file.inode, range, to);
+  const { result, heldPage } = file.inode.change(range, () => convertWholeRange(file.inode, range, to));
   if (result === 0) return 0;
   const error_offset = heldPage === undefined ? offset : toBytes(heldPage);
   return writeBack({ ...args, error_offset }) || result;

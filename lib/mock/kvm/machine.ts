@@ -5,7 +5,7 @@ import type { HugePagePools } from '../huge-page-pool.ts';
 import type { Journal } from '../journal.ts';
 import type { HostMemory } from '../memory.ts';
 import type { Platform } from '../platform/index.ts';
-import type { AddressSpace, FdTable } from '../process/index.ts';
+import type { AddressSpace, FdTable, PathSource } from '../process/index.ts';
 import type { Profile } from '../profile.ts';
 
 export interface Machine {
@@ -17,6 +17,8 @@ export interface Machine {
   readonly faults: Faults;
   readonly fds: FdTable;
   readonly addressSpace: AddressSpace;
+  /** Files of other parts of the kernel. */
+  readonly paths: PathSource[];
   /** The next inode or VM number. */
   nextNumber(): number;
 }

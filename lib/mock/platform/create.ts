@@ -13,6 +13,7 @@ const MAKERS: Readonly<Record<PlatformName, () => Platform>> = {
     name: 'software-protected',
     machineTypes: [],
     separateTables: false,
+    keepsTranslations: false,
     machineCheck: undefined,
     makePrivate: nothing,
     unmapPrivate: nothing,
@@ -26,6 +27,7 @@ const MAKERS: Readonly<Record<PlatformName, () => Platform>> = {
       name: 'sev-snp',
       machineTypes: [KVM_X86_SEV_VM, KVM_X86_SEV_ES_VM, KVM_X86_SNP_VM],
       separateTables: false,
+      keepsTranslations: true,
       machineCheck: undefined,
       makePrivate: (folio) => {
         scramble(folio);
@@ -50,6 +52,7 @@ const MAKERS: Readonly<Record<PlatformName, () => Platform>> = {
       name: 'tdx',
       machineTypes: [KVM_X86_TDX_VM],
       separateTables: true,
+      keepsTranslations: false,
       machineCheck: undefined,
       makePrivate: (folio) => {
         folio.zero();

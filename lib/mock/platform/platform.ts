@@ -31,6 +31,11 @@ export interface Platform {
   readonly machineTypes: readonly number[];
   /** Whether private and shared stage-2 mappings lie in tables of their own, so that an unmap can choose one kind. */
   readonly separateTables: boolean;
+  /**
+   * Whether an IOMMU may go on translating to pages that change hands, because the hardware checks each access by
+   * itself: then a conversion need not unmap them.
+   */
+  readonly keepsTranslations: boolean;
   /** What the host died of, once it has. */
   machineCheck: string | undefined;
   /** A page is handed to a confidential guest as private memory. */

@@ -8,6 +8,7 @@ import { PAGE_SIZE } from '../../abi/linux.ts';
 import type { Stat } from '../../syscalls/seam.ts';
 import type { HostMapping } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
+import type { PageOwner } from '../page-windows.ts';
 import type { UserMemory } from './user-memory.ts';
 
 /** A mapping of a file, as the file sees it. */
@@ -74,6 +75,11 @@ export abstract class MockFile {
   /** Whether the file lies on a file system from which nothing may be executed. */
   get noExec(): boolean {
     return false;
+  }
+
+  /** Whose pages a mapping shows, where they can be pinned: not so for memory that is the kernel's own. */
+  get owner(): PageOwner | undefined {
+    return undefined;
   }
 
   /** The page behind a mapping, or -errno. */

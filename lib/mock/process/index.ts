@@ -3,6 +3,8 @@ export * from './eventfd.ts';
 export * from './fd-table.ts';
 export * from './file.ts';
 export * from './memfd.ts';
+export * from './path-source.ts';
+export * from './pin-user-pages.ts';
 export * from './text-file.ts';
 export * from './user-memory.ts';
 export * from './vma.ts';

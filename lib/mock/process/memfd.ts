@@ -1,13 +1,16 @@
 /** memfd_create(2): ordinary shared memory, so that tests have something that is not a guest_memfd. */
 
 import { errno } from '../../abi/errno.ts';
-import { PAGE_SIZE, S_IFREG } from '../../abi/linux.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, PAGE_SIZE, S_IFREG } from '../../abi/linux.ts';
 import type { Stat } from '../../syscalls/seam.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
+import { type PageOwner, Windows } from '../page-windows.ts';
+import type { PageRange } from '../ranges.ts';
 import { type FileMapping, MockFile } from './file.ts';
 
-export class MemFile extends MockFile {
+export class MemFile extends MockFile implements PageOwner {
+  readonly windows = new Windows();
   readonly #number: number;
   readonly #memory: HostMemory;
   readonly #folios = new PageMap<Folio>();
@@ -34,17 +37,69 @@ export class MemFile extends MockFile {
   override truncate(length: bigint): number {
     if (length < 0n) return -errno.EINVAL;
     this.#size = Number(length);
-    const range = { start: Math.ceil(this.#size / PAGE_SIZE), end: Number.MAX_SAFE_INTEGER };
-    for (const mapping of this.#mappings) mapping.unmapFilePages(range);
-    this.#drop(range.start);
+    this.#zero(this.#size, roundUp(this.#size));
+    this.#drop({ start: roundUp(this.#size) / PAGE_SIZE, end: Number.MAX_SAFE_INTEGER });
     return 0;
   }
 
-  #drop(start: number): void {
-    for (const [page, folio] of this.#folios.within(start, Number.MAX_SAFE_INTEGER)) {
+  /** shmem_fallocate(): holes, and space ahead of its use. */
+  override fallocate(mode: number, offset: bigint, length: bigint): number {
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) return -errno.EOPNOTSUPP;
+    const start = Number(offset);
+    const end = start + Number(length);
+    if (mode & FALLOC_FL_PUNCH_HOLE) return this.#punchHole(start, end);
+    for (let page = Math.floor(start / PAGE_SIZE); page * PAGE_SIZE < end; page++) {
+      const folio = this.#folio(page);
+      if (typeof folio === 'number') return folio;
+    }
+    if (!(mode & FALLOC_FL_KEEP_SIZE)) this.#size = Math.max(this.#size, end);
+    return 0;
+  }
+
+  #punchHole(start: number, end: number): number {
+    const first = roundUp(start);
+    const last = Math.floor(end / PAGE_SIZE) * PAGE_SIZE;
+    this.#zero(start, Math.min(first, end));
+    if (last >= first) this.#zero(Math.max(last, start), end);
+    if (last > first) this.#drop({ start: first / PAGE_SIZE, end: last / PAGE_SIZE });
+    return 0;
+  }
+
+  /** Part of one page. */
+  #zero(start: number, end: number): void {
+    const folio = start < end ? this.#folios.get(Math.floor(start / PAGE_SIZE)) : undefined;
+    folio?.bytes.fill(0, start % PAGE_SIZE, (start % PAGE_SIZE) + end - start);
+  }
+
+  /** Whole pages go, from every mapping first. Those who pinned them keep them. */
+  #drop(range: PageRange): void {
+    for (const mapping of this.#mappings) mapping.unmapFilePages(range);
+    this.windows.part(range);
+    for (const [page, folio] of this.#folios.within(range.start, range.end)) {
       this.#folios.delete(page);
       this.#memory.release(folio);
     }
+  }
+
+  page(index: number): Folio | number {
+    return this.#folio(index);
+  }
+
+  present({ start, end }: PageRange): Iterable<readonly [index: number, folio: Folio]> {
+    return this.#folios.within(start, end);
+  }
+
+  /** What get_user_pages() meets on a mapping: nothing beyond the page in which the file ends. */
+  refuses(range: PageRange): number {
+    return range.end * PAGE_SIZE <= roundUp(this.#size) ? 0 : -errno.EFAULT;
+  }
+
+  override get owner(): MemFile {
+    return this;
+  }
+
+  get size(): number {
+    return this.#size;
   }
 
   override get hasPositions(): boolean {
@@ -100,6 +155,8 @@ export class MemFile extends MockFile {
   }
 
   protected override release(): void {
-    this.#drop(0);
+    this.#drop({ start: 0, end: Number.MAX_SAFE_INTEGER });
   }
 }
+
+const roundUp = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;

@@ -4,6 +4,7 @@ import { errno } from '../../abi/errno.ts';
 import { MAP_SHARED, PAGE_SIZE, PROT_NONE, PROT_READ, PROT_WRITE } from '../../abi/linux.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
+import { type PageOwner, Windows } from '../page-windows.ts';
 import type { PageRange } from '../ranges.ts';
 import type { FileMapping, MockFile } from './file.ts';
 
@@ -30,8 +31,10 @@ export interface VmaOptions {
   readonly onUnmap: (vma: Vma, range: PageRange) => void;
 }
 
-export class Vma implements FileMapping {
+/** As a PageOwner it stands for the pages of its own: anonymous ones, and copies of a file's in a private mapping. */
+export class Vma implements FileMapping, PageOwner {
   readonly options: VmaOptions;
+  readonly windows = new Windows();
   readonly #entries = new PageMap<PageTableEntry>();
 
   constructor(options: VmaOptions) {
@@ -96,9 +99,31 @@ export class Vma implements FileMapping {
     for (const [page, entry] of this.#entries.within(start, end)) if (!entry.owned) this.#entries.delete(page);
   }
 
+  /** PageOwner: a long-term pin in a private mapping gets a page of the mapping's own, also to read from it only. */
+  page(index: number): Folio | number {
+    const present = this.#entries.get(index);
+    if (present?.owned) return present.folio;
+    const entry = this.#makeEntry(index, true);
+    if (typeof entry === 'number') return entry;
+    this.#entries.set(index, entry);
+    return entry.folio;
+  }
+
+  *present({ start, end }: PageRange): Iterable<readonly [index: number, folio: Folio]> {
+    for (const [page, entry] of this.#entries.within(start, end)) if (entry.owned) yield [page, entry.folio];
+  }
+
+  /** What get_user_pages() meets in pages of the mapping's own: those of a file must be there to be copied. */
+  refuses(range: PageRange): number {
+    const { file, filePage } = this.options;
+    if (!file) return 0;
+    return file.owner?.refuses({ start: filePage + range.start, end: filePage + range.end }) ?? -errno.EFAULT;
+  }
+
   /** madvise(MADV_DONTNEED) and munmap: drops all entries, and the pages that are this mapping's own. */
   drop(start: number, end: number): void {
     this.options.onUnmap(this, { start, end });
+    this.windows.part({ start, end });
     for (const [page, entry] of this.#entries.within(start, end)) {
       this.#entries.delete(page);
       if (entry.owned) this.options.memory.release(entry.folio);

@@ -1,0 +1,10 @@
+/** A part of the kernel that has files: device nodes, sysfs. What there is may change from call to call. */
+
+import type { MockFile } from './file.ts';
+
+export interface PathSource {
+  /** How the file of each path is opened: the file, or -errno. */
+  files(): Iterable<readonly [path: string, open: (flags: number) => MockFile | number]>;
+  /** Where each link leads, as readlink(2) says it. */
+  links(): Iterable<readonly [path: string, target: string]>;
+}
