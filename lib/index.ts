@@ -15,6 +15,7 @@ export type {
   RetryOptions,
 } from './guest-memfd/index.ts';
 export {
+  type Availability,
   type BackendName,
   ClosedError,
   type CreateFlags,
@@ -42,6 +43,13 @@ export {
   VmDeadError,
   type VmType,
 } from './host/index.ts';
+export type * from './iommu/index.ts';
+export {
+  DeviceInUseError,
+  DirtyBitmap,
+  EduDevice,
+  isDeviceInUseError,
+} from './iommu/index.ts';
 export {
   type CreateGuestOptions,
   type CreateVcpuOptions,
@@ -75,6 +83,7 @@ export {
   type Vcpu,
   type VcpuExit,
   type Vm,
+  type VmVfio,
 } from './kvm/index.ts';
 
 export type { Address, ManyResult, Pointer, Stat, Syscalls } from './syscalls/seam.ts';

@@ -24,7 +24,7 @@ export type Dialect = 'rfc-convert' | 'attributes2' | 'vm-attributes' | 'none';
 export interface IoctlNotes {
   /** What a success answers: 0, a count or flag word, or a new fd that the caller now owns. */
   readonly returns?: 'zero' | 'number' | 'fd';
-  /** The field of the struct in which a success leaves a new fd that the caller now owns. */
+  /** The field of the struct (`a.b` in a struct in it) in which a success leaves a new fd that the caller now owns. */
   readonly newFd?: string;
   /** The capability that announces it, by the kernel's name. */
   readonly capability?: string;

@@ -52,7 +52,12 @@ export const iommuTest = {
   MOCK_DOMAIN: operation(2, 'mock_domain', { out_stdev_id: u32, out_hwpt_id: u32, out_idev_id: u32 }),
   MD_CHECK_MAP: operation(3, 'check_map', { iova: u64, length: u64, uptr: address }),
   MD_CHECK_REFS: operation(4, 'check_refs', { length: u64, uptr: address, refs: u32 }),
-  CREATE_ACCESS: operation(5, 'create_access', { out_access_fd: u32, flags: u32 }, { newFd: 'out_access_fd' }),
+  CREATE_ACCESS: operation(
+    5,
+    'create_access',
+    { out_access_fd: u32, flags: u32 },
+    { newFd: 'create_access.out_access_fd' },
+  ),
   DESTROY_ACCESS_PAGES: operation(6, 'destroy_access_pages', { access_pages_id: u32 }),
   ACCESS_PAGES: operation(7, 'access_pages', {
     flags: u32,

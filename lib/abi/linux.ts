@@ -8,6 +8,7 @@ import { array, i64, struct, u16, u32, u64 } from './struct.ts';
 export const PAGE_SIZE = 4096;
 
 export const O_RDONLY = 0;
+export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_CLOEXEC = 0o2000000;
 

@@ -36,7 +36,7 @@ export class Context {
     try {
       await handle.close();
     } finally {
-      this.#open.delete(handle);
+      if (!handle.isOpen) this.#open.delete(handle);
     }
   }
 

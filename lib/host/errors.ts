@@ -33,6 +33,8 @@ export interface FailedCall {
   readonly completed?: number;
   /** How often the call was made. */
   readonly attempts?: number;
+  /** What went wrong while undoing what was done before the failure. */
+  readonly undoing?: readonly KernelError[];
   /** Replaces what the hint table says. */
   readonly hint?: string;
 }
@@ -63,6 +65,8 @@ export class KernelError extends Error {
   declare readonly completed?: number;
   /** How often a conversion was tried. */
   declare readonly attempts?: number;
+  /** What went wrong while undoing what was done before the failure; absent where nothing did. */
+  declare readonly undoing?: readonly KernelError[];
   /** What to do about it, where that is known. */
   declare readonly hint?: string;
 
@@ -82,6 +86,7 @@ export class KernelError extends Error {
       'errorOffset',
       'completed',
       'attempts',
+      'undoing',
     ] as const) {
       if (call[key] !== undefined) Object.defineProperty(this, key, { value: call[key], enumerable: true });
     }

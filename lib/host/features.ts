@@ -22,7 +22,27 @@ export interface CreateFlags {
   readonly hugePageSizes: readonly HugePageSize[];
 }
 
-export interface Features {
+/** Whether something is there, and how that was found out. */
+export interface Availability {
+  readonly available: boolean;
+  readonly why: string;
+}
+
+/** What there is of iommufd and VFIO. */
+export interface IommuFeatures {
+  /** /dev/iommu. */
+  readonly iommufd: Availability;
+  /** Its test driver: mock domains (CONFIG_IOMMUFD_TEST). */
+  readonly iommufdTest: Availability;
+  /** /dev/vfio/vfio. */
+  readonly vfioContainer: Availability;
+  /** The driver that lends PCI devices to VFIO. */
+  readonly vfioPci: Availability;
+  /** How many IOMMU groups there are; 0 without an IOMMU. */
+  readonly iommuGroups: number;
+}
+
+export interface Features extends IommuFeatures {
   /** KVM_GET_API_VERSION; 12 since 2007. */
   readonly apiVersion: number;
   /** The kernel's release, as uname -r says. */
@@ -55,5 +75,5 @@ export interface Features {
   readonly userMemory2: boolean;
   readonly maxMemslots: number;
   /** Whether guest code runs, and why or why not; on a real kernel known once `host.guestSupport()` has tried. */
-  readonly guest: { readonly available: boolean; readonly why: string };
+  readonly guest: Availability;
 }

@@ -20,15 +20,18 @@ export class Handle {
   /** For messages: "GuestMemfd (fd 7)". */
   readonly title: string;
   readonly #release: () => Promise<void>;
+  readonly #mayBeRefused: boolean;
   #state: State = 'open';
   #uses = 0;
   #unused: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   #dependent: Dependent | undefined;
 
-  constructor(title: string, release: () => Promise<void>) {
+  /** `mayBeRefused`: what `release` throws leaves it as it was, open; else it is gone all the same. */
+  constructor(title: string, release: () => Promise<void>, { mayBeRefused = false } = {}) {
     this.title = title;
     this.#release = release;
+    this.#mayBeRefused = mayBeRefused;
   }
 
   get isOpen(): boolean {
@@ -98,10 +101,13 @@ export class Handle {
     try {
       await this.#dependent?.release();
       await this.#release();
-    } finally {
+    } catch (error) {
       // close(2) frees the number whatever it answers: a second try could close somebody else's file.
-      this.#state = 'closed';
+      this.#state = this.#mayBeRefused ? 'open' : 'closed';
+      this.#closing = undefined;
+      throw error;
     }
+    this.#state = 'closed';
   }
 }
 

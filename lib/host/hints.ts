@@ -8,6 +8,7 @@
 
 import type { ErrnoName } from '../abi/errno.ts';
 import type { Hint } from './hint.ts';
+import { iommuHints } from './iommu-hints.ts';
 import { launchHints } from './launch-hints.ts';
 
 const CONVERSIONS = ['KVM_GMEM_CONVERT_SHARED', 'KVM_GMEM_CONVERT_PRIVATE'];
@@ -139,6 +140,7 @@ export const hints: readonly Hint[] = [
   },
   { on: ['open'], code: 'ENXIO', text: 'the node is there but no driver is: modprobe kvm_intel or kvm_amd' },
   { on: ['open'], code: 'ENODEV', text: 'the node is there but no driver is: modprobe kvm_intel or kvm_amd' },
+  ...iommuHints,
   { code: 'EMFILE', text: 'this process may open no more files: close some, or raise ulimit -n' },
   { code: 'ENFILE', text: 'the system has too many files open (sysctl fs.file-max)' },
   { code: 'ENOTTY', text: 'this kernel does not know the request on this kind of fd' },

@@ -22,7 +22,7 @@ export {
   VmDeadError,
 } from './errors.ts';
 export { type FdLike, fdNumber, OwnedFd } from './fd.ts';
-export type { CreateFlags, Features } from './features.ts';
+export type { Availability, CreateFlags, Features, IommuFeatures } from './features.ts';
 export { checkReleased, type Dependent, Handle } from './handle.ts';
 export { type HugePagePool, poolHint, readHugePagePools } from './huge-pages.ts';
 export {

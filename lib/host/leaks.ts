@@ -30,7 +30,7 @@ export function watchForLeak(owner: object, owned: Owned): void {
 }
 
 /** The typed API's own files; with the frames of Node's internals they would fill the trace. */
-const OWN = ['.', '../kvm/', '../guest-memfd/'].map((folder) => new URL(folder, import.meta.url));
+const OWN = ['.', '../kvm/', '../guest-memfd/', '../iommu/'].map((folder) => new URL(folder, import.meta.url));
 const OWN_PATHS = OWN.flatMap((url) => [url.href, fileURLToPath(url)]);
 const FRAMES = 30;
 

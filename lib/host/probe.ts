@@ -16,6 +16,7 @@ import type { ProbeAnswer } from './errors.ts';
 import type { Features } from './features.ts';
 import { type IoctlOutcome, issue, prepareIoctl } from './ioctl.ts';
 import type { ForcedDialect } from './options.ts';
+import { probeIommu } from './probe-iommu.ts';
 import { probeVmType, type VmTypeAnswers } from './probe-vm-type.ts';
 import { unwrapIoctl } from './result.ts';
 import { type VmType, vmTypeNumbers, vmTypesOf } from './vm-types.ts';
@@ -57,6 +58,7 @@ export async function probe(syscalls: Syscalls, system: number, known: KnownFact
     userMemory2: answers.KVM_CAP_USER_MEMORY2 > 0,
     maxMemslots: answers.KVM_CAP_NR_MEMSLOTS || LEAST_MEMSLOTS,
     guest: known.guest,
+    ...(await probeIommu(syscalls)),
   };
 }
 

@@ -163,8 +163,8 @@ function prepare(fd: number, request: Ioctl | number, args: unknown): PreparedIo
 /** The fd that a success made: its answer, or a field of its struct. */
 function newFd({ returns, newFd: field }: Ioctl, { ret, out }: { ret: number; out: unknown }): number | undefined {
   if (returns === 'fd') return ret;
-  const values = out as Readonly<Record<string, unknown>>;
-  return field === undefined ? undefined : (values[field] as number | undefined);
+  const inside = (values: unknown, name: string) => (values as Readonly<Record<string, unknown>>)[name];
+  return field?.split('.').reduce(inside, out) as number | undefined;
 }
 
 const nothingFor = (ioctl: Ioctl) => (ioctl.struct === undefined ? 0 : {});

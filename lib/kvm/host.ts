@@ -3,6 +3,7 @@
 import { checkOneOf, checkOptions } from '../abi/invalid.ts';
 import { KVM_CREATE_VM } from '../abi/kvm.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
+import type { Mapping } from '../guest-memfd/index.ts';
 import {
   checkHostOptions,
   chooseBackend,
@@ -21,6 +22,7 @@ import {
   vmTypeNames,
   vmTypeNumbers,
 } from '../host/index.ts';
+import { type Iommufd, type MemoryOptions, tryIommufd, tryMemory, Vfio } from '../iommu/index.ts';
 import { type GuestSupport, tryGuest } from './guest/index.ts';
 import { Vm } from './vm.ts';
 
@@ -35,6 +37,7 @@ export interface CreateVmOptions {
 /** One kernel, real or mocked, and everything that is open on it. Made by `openHost()`. */
 export class Host extends HostCore {
   #guestSupport: Promise<GuestSupport> | undefined;
+  #vfio: Vfio | undefined;
 
   /**
    * Makes a VM, empty and not yet initialised: SEV and TDX have steps of their own after this.
@@ -52,6 +55,44 @@ export class Host extends HostCore {
    */
   async createVm(options: CreateVmOptions = {}): Promise<Vm> {
     return unwrap(await this.tryCreateVm(options));
+  }
+
+  /**
+   * Opens /dev/iommu.
+   *
+   * | errno  | meaning                                             |
+   * |--------|-----------------------------------------------------|
+   * | ENOENT | the kernel has no iommufd (CONFIG_IOMMUFD)           |
+   * | EACCES | it is root's by default                              |
+   *
+   * @throws KernelError
+   */
+  async iommufd(): Promise<Iommufd> {
+    return unwrap(await this.tryIommufd());
+  }
+
+  /** As `iommufd`, with the kernel's refusal as a value. */
+  async tryIommufd(): Promise<Result<Iommufd>> {
+    this.handle.checkOpen();
+    return await tryIommufd(this.context);
+  }
+
+  /** VFIO: the devices there are, and how to open them. */
+  get vfio(): Vfio {
+    this.handle.checkOpen();
+    this.#vfio ??= new Vfio(this.context);
+    return this.#vfio;
+  }
+
+  /** Memory of this process that belongs to no guest, zeroed, for devices to read and write. @throws KernelError ENOMEM */
+  async memory(options: MemoryOptions): Promise<Mapping> {
+    return unwrap(await this.tryMemory(options));
+  }
+
+  /** As `memory`, with the kernel's refusal as a value. */
+  async tryMemory(options: MemoryOptions): Promise<Result<Mapping>> {
+    this.handle.checkOpen();
+    return await tryMemory(this.context, options);
   }
 
   /**

@@ -33,5 +33,6 @@ export {
 } from './launch/index.ts';
 export { MemoryRegion, type MemoryRegionOptions } from './memory-region.ts';
 export type { Vcpu } from './vcpu.ts';
+export { VmVfio } from './vfio.ts';
 export { Vm } from './vm.ts';
 export type { CreateVcpuOptions, MemoryAttributesOptions } from './vm-options.ts';

@@ -12,6 +12,7 @@ import {
   KVM_SET_USER_MEMORY_REGION,
   KVM_SET_USER_MEMORY_REGION2,
 } from '../abi/kvm.ts';
+import { KVM_CREATE_DEVICE, KVM_DEV_TYPE_VFIO } from '../abi/kvm-device.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import { KVM_CREATE_VCPU } from '../abi/vcpu.ts';
 import { Bindings, type CreateGuestMemfdOptions, checkCreate, GuestMemfd } from '../guest-memfd/index.ts';
@@ -38,6 +39,7 @@ import { type CheckedRegion, checkRegion, MemoryRegion, type MemoryRegionOptions
 import { type RegionArgs, Slots, withRegionArgs } from './slots.ts';
 import { startVcpu } from './start-vcpu.ts';
 import { checkVcpuId, type Vcpu } from './vcpu.ts';
+import { VmVfio } from './vfio.ts';
 import { attributesOf, type CreateVcpuOptions, capabilityNumber, type MemoryAttributesOptions } from './vm-options.ts';
 
 const ONE_PAGE = BigInt(PAGE_SIZE);
@@ -277,6 +279,28 @@ export class Vm extends FdResource {
     const attributes = attributesOf(options);
     const outcome = await this.#ask(KVM_SET_MEMORY_ATTRIBUTES, { address, size, attributes });
     return outcome.ok ? success(undefined) : outcome;
+  }
+
+  /**
+   * KVM's VFIO device: tells KVM which VFIO devices belong to the VM. A VM has one at most.
+   *
+   * | errno  | meaning                                      |
+   * |--------|----------------------------------------------|
+   * | EBUSY  | the VM has one already                        |
+   * | ENODEV | the kernel has none (CONFIG_KVM_VFIO)         |
+   *
+   * @throws KernelError
+   */
+  async vfio(): Promise<VmVfio> {
+    return unwrap(await this.tryVfio());
+  }
+
+  /** As `vfio`, with the kernel's refusal as a value. */
+  async tryVfio(): Promise<Result<VmVfio>> {
+    return await this.create(async () => {
+      const outcome = await this.#ask(KVM_CREATE_DEVICE, { type: KVM_DEV_TYPE_VFIO });
+      return outcome.ok ? success(new VmVfio(this.context, this.context.own('VmVfio', outcome.out.fd))) : outcome;
+    });
   }
 
   async #ask<I extends Ioctl>(ioctl: I, args: RawArg<I>): Promise<IoctlOutcome<IoctlOut<I>>> {

@@ -38,6 +38,7 @@ const U32_OVER = 2 ** 32;
 const bad = (at: string, values: readonly unknown[]): Bad => ({ at, values });
 
 const createVm = [bad('0', notOptions), bad('0.type', notWord)];
+const memory = [bad('0', [undefined, ...notOptions]), bad('0.size', [undefined, ...notU64, 0, 1n << 53n])];
 const enableCap = [
   bad('0', notCapability),
   bad('1', [null, 'x', 1, {}, [1, 2, 3, 4, 5]]),
@@ -183,7 +184,16 @@ const byGuest = (at: string): Bad[] => [
 const touching = (at: string): Bad[] => [...byGuest(at), bad(`${at}.access`, [...notWord, 'shared'])];
 
 export const table: Table = {
-  host: { createVm, tryCreateVm: createVm, guestSupport: [], hugePagePools: [] },
+  host: {
+    createVm,
+    tryCreateVm: createVm,
+    guestSupport: [],
+    hugePagePools: [],
+    iommufd: [],
+    tryIommufd: [],
+    memory,
+    tryMemory: memory,
+  },
   raw: {
     ioctl: issue,
     tryIoctl: issueFields,
@@ -210,6 +220,8 @@ export const table: Table = {
     tryCreateGuest: createGuest,
     setMemoryAttributes: [...attributes, bad('0.to', [undefined, ...notWord]), bad('0.attributes', [8n, 'x'])],
     trySetMemoryAttributes: [...attributes, bad('0.attributes', [undefined, ...notU64]), bad('0.to', ['private'])],
+    vfio: [],
+    tryVfio: [],
   },
   gmem: {
     map,

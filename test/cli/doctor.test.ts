@@ -43,7 +43,9 @@ describe('a bare machine', () => {
       'huge pages',
       '/sys/kernel/debug/gup_test',
       '/dev/iommu',
+      'IOMMU groups',
       '/dev/vfio/vfio',
+      'vfio-pci',
       'VFIO devices',
     ]);
     for (const { fix } of lacking) expect(fix).toMatch(/\w/);
@@ -83,7 +85,24 @@ describe('single findings', () => {
       'info',
       /^8 MiB/,
     ],
-    ['a VFIO device', { '/dev/vfio/devices/vfio0': '' }, {}, 'VFIO devices', 'ok', /^vfio0$/],
+    ['IOMMU groups', { '/sys/kernel/iommu_groups/0/type': 'DMA\n' }, {}, 'IOMMU groups', 'ok', /^1$/],
+    ['vfio-pci', { '/sys/bus/pci/drivers/vfio-pci/bind': '' }, {}, 'vfio-pci', 'ok', /loaded/],
+    [
+      'a VFIO device',
+      { '/sys/bus/pci/drivers/vfio-pci/0000:00:05.0': '', '/dev/vfio/devices/vfio0': '' },
+      {},
+      'VFIO devices',
+      'ok',
+      /^0000:00:05\.0 \(vfio0\)$/,
+    ],
+    [
+      'a VFIO device without a cdev',
+      { '/sys/bus/pci/drivers/vfio-pci/0000:00:05.0': '' },
+      {},
+      'VFIO cdevs',
+      'missing',
+      /none/,
+    ],
     ['a lost backend', {}, { backends: () => [lost] }, 'backend native', 'missing', /no binary/],
   ])('%s', async (_, files, rest, name, status, value) => {
     const finding = (await findings(machine(files, rest))).get(name);

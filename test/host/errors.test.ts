@@ -8,6 +8,7 @@ import {
   TDX_EPT_ENTRY_STATE_INCORRECT,
   tdxCommands,
   tdxStatus,
+  variants,
 } from '../../lib/abi/index.ts';
 import { hintFor, hints } from '../../lib/host/hints.ts';
 import {
@@ -160,7 +161,7 @@ describe('of firmware', () => {
 
 describe('hints', () => {
   const commands = [...sevCommands, ...tdxCommands];
-  const known = new Set<string>([...[...ioctls, ...commands].map(({ name }) => name), ...CALL_NAMES]);
+  const known = new Set<string>([...[...ioctls, ...variants, ...commands].map(({ name }) => name), ...CALL_NAMES]);
 
   test('are for calls that exist', () => {
     const names = hints.flatMap((hint) => hint.on ?? []);

@@ -1,8 +1,9 @@
 /** All probes, in the order in which they are read. */
 
 import type { Finding, Probe, System } from './finding.ts';
+import { groups, iommufd, vfio } from './iommu-probes.ts';
 import { device, features, kernel, parameters } from './kvm-probes.ts';
-import { confidentialCpu, gupTest, hugePages, iommufd, vfio } from './machine-probes.ts';
+import { confidentialCpu, gupTest, hugePages } from './machine-probes.ts';
 import { backends, lockedMemory, mock, nodeVersion } from './node-probes.ts';
 
 export interface Section {
@@ -16,7 +17,7 @@ const SECTIONS: readonly { readonly title: string; readonly probes: readonly Pro
   { title: 'KVM', probes: [features] },
   { title: 'Memory', probes: [hugePages, lockedMemory, gupTest] },
   { title: 'Confidential-computing hardware', probes: [confidentialCpu] },
-  { title: 'IOMMU and VFIO', probes: [iommufd, vfio] },
+  { title: 'IOMMU and VFIO', probes: [iommufd, groups, vfio] },
 ];
 
 export async function examine(system: System): Promise<Section[]> {

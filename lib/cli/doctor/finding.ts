@@ -32,3 +32,8 @@ export type Probe = (system: System) => readonly Finding[] | Promise<readonly Fi
 export const ok = (name: string, value: string): Finding => ({ name, status: 'ok', value });
 export const info = (name: string, value: string): Finding => ({ name, status: 'info', value });
 export const missing = (name: string, value: string, fix: string): Finding => ({ name, status: 'missing', value, fix });
+
+export function deviceFile({ refusal }: System, path: string, fix: string): Finding {
+  const code = refusal(path, 'write');
+  return code === undefined ? ok(path, 'can be opened') : missing(path, code, fix);
+}

@@ -4,6 +4,7 @@ import { type CapabilityName, capabilities, capabilityNames } from '../../abi/in
 import type { Features, VmType } from '../../host/index.ts';
 import type { Host } from '../../kvm/index.ts';
 import { type Finding, info, missing, ok, type Probe, type System } from './finding.ts';
+import { testDriver } from './iommu-probes.ts';
 
 export const kernel: Probe = ({ release }) => [info('kernel', `Linux ${release}`)];
 
@@ -41,6 +42,7 @@ function describe({ features, backend, description }: Host): Finding[] {
     vmTypes(features),
     ...Object.entries(features.createFlags).map(([type, { names }]) => flags(type as VmType, names)),
     features.guest.available ? ok('guest', features.guest.why) : info('guest', features.guest.why),
+    testDriver(features),
     ...(Object.keys(capabilities) as CapabilityName[]).map((name) => capability(name, features)),
   ];
 }

@@ -1,8 +1,8 @@
-/** Huge pages, confidential-computing hardware, and the devices that DMA needs. */
+/** Huge pages, page pins, and confidential-computing hardware. */
 
 import { GUP_TEST_PATH } from '../../abi/gup-test.ts';
 import { GUP_TEST_FIX } from '../../selftest/index.ts';
-import { type Finding, info, missing, ok, type Probe, type System } from './finding.ts';
+import { deviceFile, info, missing, ok, type Probe } from './finding.ts';
 
 const HUGE = '/sys/kernel/mm/hugepages';
 
@@ -38,22 +38,6 @@ export const confidentialCpu: Probe = ({ read, node }) => {
   );
 };
 
-export const iommufd: Probe = (system) => [deviceFile(system, '/dev/iommu', 'needs CONFIG_IOMMUFD: modprobe iommufd')];
-
-export const vfio: Probe = (system) => {
-  const container = deviceFile(system, '/dev/vfio/vfio', 'needs CONFIG_VFIO: modprobe vfio-pci');
-  const cdevs = system.list('/dev/vfio/devices');
-  if (cdevs.length > 0) return [container, ok('VFIO devices', cdevs.join(', '))];
-  const bind =
-    'bind one to vfio-pci: driverctl set-override 0000:BB:DD.F vfio-pci (cdevs need CONFIG_VFIO_DEVICE_CDEV=y)';
-  return [container, missing('VFIO devices', 'none', bind)];
-};
-
 export const gupTest: Probe = (system) => [
   deviceFile(system, GUP_TEST_PATH, `${GUP_TEST_FIX}; gives page pins to tests`),
 ];
-
-function deviceFile({ refusal }: System, path: string, fix: string): Finding {
-  const code = refusal(path, 'write');
-  return code === undefined ? ok(path, 'can be opened') : missing(path, code, fix);
-}

@@ -27,6 +27,10 @@ export const validCalls: ValidCalls = {
     tryCreateVm: () => [{ type: 'default' }],
     guestSupport: none,
     hugePagePools: none,
+    iommufd: none,
+    tryIommufd: none,
+    memory: () => [{ size: PAGE }],
+    tryMemory: () => [{ size: 1n }],
   },
   raw: {
     ioctl,
@@ -63,6 +67,8 @@ export const validCalls: ValidCalls = {
     tryCreateGuest: () => [{ vcpus: 1, guestPhysAddr: 0x8000_0000, slot: 9 }],
     setMemoryAttributes: () => [attributes],
     trySetMemoryAttributes: () => [{ address: 0n, size: BigInt(PAGE), attributes: 8n }],
+    vfio: none,
+    tryVfio: none,
   },
   gmem: {
     map: () => [{ offset: 0, size: PAGE, prot: 3 }],
