@@ -8,7 +8,7 @@ import { cacheFolder } from '../../scripts/lab/host/cache.mjs';
 import { checkHeld, parseConfig, printConfig, readLabConfig, unheld } from '../../scripts/lab/kernel/config.mjs';
 import { chooseMirror, newestFetched, newestSource } from '../../scripts/lab/kernel/debian.mjs';
 import { chooseDonor, identify } from '../../scripts/lab/kernel/identity.mjs';
-import { orderPatches, readPatches, splitMailbox } from '../../scripts/lab/kernel/patches.mjs';
+import { findPatches, orderPatches, readPatches, splitMailbox } from '../../scripts/lab/kernel/patches.mjs';
 
 let folder: string;
 beforeEach(() => {
@@ -107,6 +107,14 @@ describe('patches', () => {
     writeFileSync(join(folder, 'a.patch'), Buffer.concat([Buffer.from(diff('one')), Buffer.from([0xe9, 0xff])]));
     const text = readPatches(folder)[0]?.text ?? '';
     expect(Buffer.from(text, 'latin1').subarray(-2)).toEqual(Buffer.from([0xe9, 0xff]));
+  });
+
+  test("a bare name is a series of the lab's own, a path never", () => {
+    const own = findPatches('rfc-convert', folder);
+    expect(readPatches(own).every(({ text }) => text.startsWith('SPDX-License-Identifier: GPL-2.0-only\n'))).toBe(true);
+    expect(findPatches('./rfc-convert', folder)).toBe(join(folder, 'rfc-convert'));
+    expect(findPatches('another', folder)).toBe(join(folder, 'another'));
+    expect(findPatches('.', folder)).toBe(folder);
   });
 
   test('a folder without any, no folder, and a series that names what is absent are failures', () => {

@@ -13,7 +13,10 @@ export const build = {
       help: 'a kernel tree; stays as it is',
       default: "the newest linux-source of Debian's backports",
     },
-    patches: { value: 'DIR', help: 'patches to apply, in the order of its series file or of their names' },
+    patches: {
+      value: 'DIR|NAME',
+      help: 'patches to apply, in the order of its series file or of their names; NAME is one of scripts/lab/patches',
+    },
     config: { value: 'FRAGMENT', help: "config lines over the lab's own" },
     name: { value: 'NAME', help: 'what lab run calls it', default: "'default', or the name of what was given" },
     jobs: { value: 'N', number: true, help: 'compile so many files at once', default: 'one a processor' },

@@ -11,7 +11,7 @@ import { readLabConfig } from './config.mjs';
 import { fetchedSource, fetchSource } from './debian.mjs';
 import { digestFolder, openFolder } from './folder.mjs';
 import { chooseDonor, identify } from './identity.mjs';
-import { readPatches } from './patches.mjs';
+import { findPatches, readPatches } from './patches.mjs';
 import { checkName, DEFAULT_NAME, entries, listKernels, nameKernel, readKernel } from './store.mjs';
 import { keepKernel, prepareTree } from './tree.mjs';
 
@@ -76,7 +76,7 @@ function defaultName({ source, patches, config, from }) {
  */
 function planBuild(cache, request) {
   const { from } = request;
-  const patches = readPatches(request.patches === undefined ? undefined : resolve(from, request.patches));
+  const patches = readPatches(request.patches === undefined ? undefined : findPatches(request.patches, from));
   const config = readLabConfig(request.config === undefined ? undefined : resolve(from, request.config));
   const folder = request.source === undefined ? undefined : openFolder(request.source, from);
   const source = folder === undefined ? fetchedSource(cache) : digestFolder(folder);

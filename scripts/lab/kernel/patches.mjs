@@ -1,7 +1,8 @@
 // @ts-check
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Failure } from '../host/failure.mjs';
 
 /**
@@ -40,6 +41,18 @@ export function orderPatches(entries, series) {
           .split(/\s+/)[0] ?? '',
     )
     .filter((name) => name !== '');
+}
+
+/** The series that come with the lab. */
+const OWN = fileURLToPath(new URL('../patches', import.meta.url));
+
+/**
+ * @param {string} given a folder, or the bare name of a series that comes with the lab
+ * @param {string} from  folder a path is relative to
+ */
+export function findPatches(given, from) {
+  const own = join(OWN, given);
+  return !/^\.|\//.test(given) && existsSync(own) ? own : resolve(from, given);
 }
 
 /**
