@@ -10,6 +10,7 @@ import { type Guest, runningGuest } from './guest.ts';
 import { type Problem, SkipError } from './outcome.ts';
 import { pinPages } from './pin.ts';
 import type { Requires } from './requires.ts';
+import { openStepLog, type StepLog, whyTooLittle } from './step-log.ts';
 import { privateVmType } from './unmet.ts';
 
 export class T extends Checks {
@@ -21,9 +22,12 @@ export class T extends Checks {
   readonly #guests = new Map<Vm, Guest>();
   readonly #notes: string[] = [];
   readonly #reported: Problem[] = [];
+  #steps: StepLog | undefined;
 
-  constructor(host: Host, requires: Requires, signal: AbortSignal) {
+  /** `steps`: a log that is open already and stays open. */
+  constructor(host: Host, requires: Requires, signal: AbortSignal, steps?: StepLog) {
     super();
+    this.#steps = steps;
     this.host = host;
     this.signal = signal;
     this.#requires = requires;
@@ -105,6 +109,18 @@ export class T extends Checks {
     const child = this.#controls.fork();
     this.defer(() => child.exit());
     return child;
+  }
+
+  /** The steps inside calls, from the first use of this on. Needs `requires.steps`. */
+  get steps(): StepLog {
+    if (!this.#requires.steps) throw new Error('the case looks at steps and does not require it: steps: true');
+    if (!this.#steps) {
+      const log = openStepLog(this.host);
+      this.#steps = log;
+      this.defer(() => log.close());
+    }
+    const tooLittle = whyTooLittle(this.#steps, this.host);
+    return tooLittle === undefined ? this.#steps : this.skip(tooLittle);
   }
 
   /** The mock's controls. Needs `requires.faults`, `journal` or `mock`: without, the case is meant for real kernels too. */

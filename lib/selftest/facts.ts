@@ -28,12 +28,13 @@ export function createFlags({ dialect, capabilities }: Features, type: VmType): 
 }
 
 /**
- * Binding one range of a file to two slots: EINVAL from kvm_gmem_bind() up to 6.18, EEXIST from
- * kvm_gmem_commit_memory_region() in 7.3. Which release in between changed it is not known here.
+ * Binding one range of a file to two slots: EINVAL from kvm_gmem_bind() up to 6.18 and in RFC v2, EEXIST from
+ * kvm_gmem_commit_memory_region() in 7.3. Which release in between changed it is not known here, and RFC v2 on a newer
+ * kernel than its own may answer as either.
  */
-export function boundTwice({ release }: Features): readonly ErrnoName[] {
+export function boundTwice({ release, dialect }: Features): readonly ErrnoName[] {
   if (isOlder(release, '6.19')) return ['EINVAL'];
-  return isOlder(release, '7.3') ? ['EINVAL', 'EEXIST'] : ['EEXIST'];
+  return dialect === 'rfc-convert' || isOlder(release, '7.3') ? ['EINVAL', 'EEXIST'] : ['EEXIST'];
 }
 
 /** Whether userspace_addr must be 0 or map the very range that is bound (RFC v2; kvm_gmem_bind()). */

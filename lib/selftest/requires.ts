@@ -21,8 +21,12 @@ export interface Requires {
   readonly fork?: true;
   /** Allocation failures and interruptions on demand: the mock. */
   readonly faults?: true;
-  /** A record of the steps inside a call: the mock. */
+  /** A record of the steps inside a call: the mock's, or that of a kernel that can be traced. */
+  readonly steps?: true;
+  /** A record that has allocations and zeroing too: the mock. */
   readonly journal?: true;
+  /** A real kernel: for what the mock cannot be asked, because it is compared with it. */
+  readonly real?: true;
   /** Something else that only the mock shows or does (`t.mock`): page counts, references of a moment, a killed VM. */
   readonly mock?: true;
   /** Threads that make calls of their own, or the mock, which takes turns. */

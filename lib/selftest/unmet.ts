@@ -4,6 +4,7 @@ import type { Dialect } from '../abi/index.ts';
 import type { Host, VmType } from '../kvm/index.ts';
 import { whyNoPins } from './pin.ts';
 import type { CreateFlag, Requires } from './requires.ts';
+import { whyNoSteps } from './step-log.ts';
 
 type Rule = (requires: Requires, host: Host) => string | undefined;
 
@@ -121,10 +122,18 @@ const pins: Rule = ({ pins: wanted }, { mock }) => {
 const threads: Rule = ({ threads: wanted }, { backend }) =>
   wanted && backend === 'ffi' ? 'needs threads that make system calls; ffi-rs has only the main thread' : undefined;
 
+const steps: Rule = ({ steps: wanted }, { mock }) => {
+  const why = wanted && !mock ? whyNoSteps() : undefined;
+  return why && `needs a record of the steps inside a call: ${why}`;
+};
+
+const real: Rule = ({ real: wanted }, { mock }) =>
+  wanted && mock ? 'needs a real kernel to compare the mock with: --backend native' : undefined;
+
 const MOCK_ONLY = {
   fork: 'a second process that inherits the mappings',
   faults: 'failures on demand',
-  journal: 'a record of the steps inside a call',
+  journal: 'a record of every step, allocations included',
   mock: 'a kernel that can be looked into',
 } as const;
 
@@ -133,4 +142,17 @@ const mockOnly: Rule = (requires, { mock }) => {
   return wanted && !mock ? `needs ${MOCK_ONLY[wanted]}, which only the mock gives: --backend mock` : undefined;
 };
 
-const RULES: readonly Rule[] = [dialect, kernel, vmType, flags, hugePages, capability, guest, threads, pins, mockOnly];
+const RULES: readonly Rule[] = [
+  dialect,
+  kernel,
+  vmType,
+  flags,
+  hugePages,
+  capability,
+  guest,
+  threads,
+  pins,
+  steps,
+  real,
+  mockOnly,
+];

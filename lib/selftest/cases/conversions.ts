@@ -27,6 +27,7 @@ import { cases as privateMem } from './private-mem-conversions.ts';
 import { cases as privateMemExits } from './private-mem-exits.ts';
 import { cases as privateMemHypercalls } from './private-mem-hypercalls.ts';
 import { cases as releaseJournal } from './release-journal.ts';
+import { cases as stepsAgree } from './steps-agree.ts';
 import { cases as truncateState } from './truncate-state.ts';
 import { cases as vmAttributes } from './vm-attributes.ts';
 
@@ -58,5 +59,6 @@ export const cases: readonly AnyCase[] = [
   ...privateMemExits,
   ...journal,
   ...releaseJournal,
+  ...stepsAgree,
   ...vmAttributes,
 ];

@@ -7,21 +7,21 @@ import { byDialect, CONVERTS_PLAIN, type State } from '../conversion.ts';
 import type { Requires } from '../requires.ts';
 import { Scenario } from '../scenario.ts';
 
-const JOURNAL: Requires = { ...CONVERTS_PLAIN, guest: true, journal: true };
-const RFC: Requires = { ...JOURNAL, dialect: ['rfc-convert'] };
-const ATTRIBUTES2: Requires = { ...JOURNAL, dialect: ['attributes2'] };
+const STEPS: Requires = { ...CONVERTS_PLAIN, guest: true, steps: true };
+const RFC: Requires = { ...STEPS, dialect: ['rfc-convert'] };
+const ATTRIBUTES2: Requires = { ...STEPS, dialect: ['attributes2'] };
 
 /** A file whose guest and host have touched all pages; the journal begins after that. */
 async function touched(t: T, layout: string): Promise<Scenario> {
   const s = await Scenario.create(t, { pages: layout.length, type: 'sw-protected' });
   for (let page = 0; page < s.pages; page += 1) await s.isShared(page, 0, 1, 2);
   for (let page = 0; page < s.pages; page += 1) if (layout[page] === 'P') await s.turnsPrivate(page, 2, 3);
-  t.mock.journal.clear();
+  t.steps.clear();
   return s;
 }
 
 const text = ({ step, start, end }: JournalEntry): string => `${step} ${start}-${end}`;
-const journal = (t: T): readonly JournalEntry[] => t.mock.journal.entries;
+const journal = (t: T): readonly JournalEntry[] => t.steps.entries;
 /** The steps on the file; a slot's part of the unmapping comes along with one of them and is looked at apart. */
 const onFile = (t: T): string[] =>
   journal(t)
@@ -147,11 +147,11 @@ const refused = defineCase({
   about:
     'EAGAIN: RFC v2 ends every invalidation that it began and examines no part after the held one (patch 04); ' +
     'attributes2 has begun none and leaves the guest’s entries alone (v13). No state is stored.',
-  requires: { ...JOURNAL, pins: true },
+  requires: { ...STEPS, pins: true },
   async run(t) {
     const s = await touched(t, 'SPSPS');
     s.pin(2);
-    t.mock.journal.clear();
+    t.steps.clear();
     await s.convertIsBlocked(2);
     const steps = byDialect(t, {
       'rfc-convert': [
@@ -180,7 +180,7 @@ const noMemory = defineCase<State>({
   about:
     'ENOMEM: in RFC v2 what was stored is stored back and every invalidation ends (patches 04 and 38); attributes2 ' +
     'fails before its first step (v13).',
-  requires: { ...JOURNAL, faults: true },
+  requires: { ...STEPS, faults: true },
   variants: { private: 'private', shared: 'shared' },
   async run(t, to) {
     const s = await touched(t, to === 'private' ? 'SPSPS' : 'PSPSP');

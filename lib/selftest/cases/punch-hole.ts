@@ -162,13 +162,13 @@ const order = defineCase({
   about:
     'Guest mappings go before the pages do, between begin and end of an invalidation, exactly for the range ' +
     '(kvm_gmem_punch_hole(); RFC v2 patch 38).',
-  requires: { ...PATTERN, journal: true },
+  requires: { ...PATTERN, steps: true },
   async run(t) {
     const file = await PatternFile.create(t);
     await file.vm.setMemoryRegion({ slot: 0, guestPhysAddr: 0, size: file.size, gmem: file.gmem });
-    t.mock.journal.clear();
+    t.steps.clear();
     await file.gmem.punchHole({ offset: P, size: 2 * P });
-    const steps = t.mock.journal.entries.map(({ step, start, end, reason = '' }) => [step, start, end, reason]);
+    const steps = t.steps.entries.map(({ step, start, end, reason = '' }) => [step, start, end, reason]);
     const guestPages = steps.filter(([step]) => step === 'unmap-stage2').map((entry) => entry.slice(0, 3));
     t.equal(guestPages, [['unmap-stage2', 1, 3]], 'guest pages unmapped');
     t.equal(
