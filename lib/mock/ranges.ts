@@ -17,6 +17,12 @@ export function intersect(a: PageRange, b: PageRange): PageRange | undefined {
   return start < end ? { start, end } : undefined;
 }
 
+/** The smallest range that holds both. */
+export const union = (a: PageRange, b: PageRange): PageRange => ({
+  start: Math.min(a.start, b.start),
+  end: Math.max(a.end, b.end),
+});
+
 /** The range in whole blocks of `pages` pages: what it touches of them. */
 export const roundOut = ({ start, end }: PageRange, pages: number): PageRange => ({
   start: start - (start % pages),

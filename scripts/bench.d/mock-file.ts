@@ -1,4 +1,4 @@
-/** A guest_memfd of 1 TiB on a mock, bound to a memslot as VMMs have it, and cut into many ranges. */
+/** A guest_memfd of 1 TiB on a mock, bound to memslots as VMMs have it, and cut into many ranges. */
 
 import type { Host } from '../../lib/index.ts';
 import type { ProfileName } from '../../lib/mock/index.ts';
@@ -23,12 +23,15 @@ interface Prepared {
 
 type State = 'private' | 'shared';
 
-export async function cutFile(kernel: ProfileName, ranges: number): Promise<CutFile> {
+export async function cutFile(kernel: ProfileName, ranges: number, slots: number): Promise<CutFile> {
   const { openHost } = await loadPackage();
   const host = await openHost({ backend: 'mock', kernel });
   const vm = await host.createVm({ type: 'sw-protected' });
   const gmem = await vm.createGuestMemfd({ size: SIZE, mmap: true, initially: 'private' });
-  await vm.setMemoryRegion({ slot: 0, guestPhysAddr: 0, size: SIZE, gmem });
+  const part = SIZE / slots;
+  for (let slot = 0; slot < slots; slot++) {
+    await vm.setMemoryRegion({ slot, guestPhysAddr: slot * part, size: part, gmem, gmemOffset: slot * part });
+  }
   const prepare = await preparing(host);
   const { PAGE_SIZE } = await loadAbi();
   const stretch = Math.floor(SIZE / ranges / PAGE_SIZE) * PAGE_SIZE;

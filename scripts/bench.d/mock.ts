@@ -10,7 +10,14 @@ import { type Spread, spreadOf } from './statistics.ts';
 import { mockTarget } from './targets.ts';
 
 const KERNELS: readonly ProfileName[] = ['rfc-v2', 'inplace-v13'];
-const RANGES = [10, 1_000, 100_000];
+/** How the file is cut, and into how many memslots it is bound. */
+const CUTS = [
+  { ranges: 10, slots: 1 },
+  { ranges: 1_000, slots: 1 },
+  { ranges: 100_000, slots: 1 },
+  { ranges: 1_000_000, slots: 1 },
+  { ranges: 1_000_000, slots: 64 },
+] as const;
 /** Growth is told from here on: below, everything is in the processor's first cache. */
 const GROWTH_FROM = 1_000;
 /** What else moves on the heap is noise, which only so many ranges drown. */
@@ -19,6 +26,7 @@ const HEAP_FROM = 100_000;
 export interface MockResult {
   readonly kernel: ProfileName;
   readonly ranges: number;
+  readonly slots: number;
   /** Nanoseconds of processor time per conversion. */
   readonly ns: Spread;
   readonly rounds: number;
@@ -33,16 +41,17 @@ export interface MockResult {
 interface Entry extends Contestant {
   readonly kernel: ProfileName;
   readonly ranges: number;
+  readonly slots: number;
   readonly file: CutFile;
 }
 
 export async function measureMock(pace: Pace): Promise<MockResult[]> {
   // Code that is compiled while the first file is made would count as its ranges.
-  await (await cutFile(KERNELS[0]!, RANGES[0]!)).close();
+  await (await cutFile(KERNELS[0]!, CUTS[0].ranges, CUTS[0].slots)).close();
   const groups: Entry[][] = [];
   for (const kernel of KERNELS) {
     const group: Entry[] = [];
-    for (const ranges of RANGES) group.push(await entry(kernel, ranges));
+    for (const { ranges, slots } of CUTS) group.push(await entry(kernel, ranges, slots));
     groups.push(group);
   }
   const times = await runRounds(groups, pace);
@@ -50,19 +59,19 @@ export async function measureMock(pace: Pace): Promise<MockResult[]> {
   return groups.flatMap((group) => group.map((one) => resultOf(one, group, times)));
 }
 
-async function entry(kernel: ProfileName, ranges: number): Promise<Entry> {
-  const file = await cutFile(kernel, ranges);
+async function entry(kernel: ProfileName, ranges: number, slots: number): Promise<Entry> {
+  const file = await cutFile(kernel, ranges, slots);
   const time = async (count: number): Promise<number> => {
     const begin = process.cpuUsage();
     file.convert(count);
     const { user, system } = process.cpuUsage(begin);
     return (user + system) * 1000;
   };
-  return { kernel, ranges, file, unit: 1, time };
+  return { kernel, ranges, slots, file, unit: 1, time };
 }
 
 function resultOf(one: Entry, group: readonly Entry[], times: ReadonlyMap<Entry, number[]>): MockResult {
-  const { kernel, ranges, file } = one;
+  const { kernel, ranges, slots, file } = one;
   const own = times.get(one)!;
   const ns = spreadOf(own);
   const conversionsPerSecond = 1e9 / ns.median;
@@ -71,6 +80,7 @@ function resultOf(one: Entry, group: readonly Entry[], times: ReadonlyMap<Entry,
   return {
     kernel,
     ranges,
+    slots,
     ns,
     rounds: own.length,
     conversionsPerSecond,

@@ -54,17 +54,30 @@ function kernelTable(all: readonly Result[]): string[] {
 }
 
 function mockTable(results: readonly MockResult[]): string[] {
-  const heading = ['mock', 'ranges', 'conversions/s', 'ns', 'p10..p90', 'heap/range', 'growth from 1,000', 'target'];
-  const rows = results.map(({ kernel, ranges, ns, conversionsPerSecond, heapBytesPerRange, growth, met, target }) => [
-    kernel,
-    whole(ranges),
-    whole(conversionsPerSecond),
-    ...around(ns, nanoseconds),
-    heapBytesPerRange === undefined ? '' : `${whole(heapBytesPerRange)} B`,
-    growth === undefined ? '' : ratio(growth.median),
-    judgement(met, `>= ${whole(target ?? 0)}/s`),
-  ]);
-  return table([heading, ...rows], [0, 7]);
+  const heading = [
+    'mock',
+    'ranges',
+    'slots',
+    'conversions/s',
+    'ns',
+    'p10..p90',
+    'heap/range',
+    'growth from 1,000',
+    'target',
+  ];
+  const rows = results.map(
+    ({ kernel, ranges, slots, ns, conversionsPerSecond, heapBytesPerRange, growth, met, target }) => [
+      kernel,
+      whole(ranges),
+      whole(slots),
+      whole(conversionsPerSecond),
+      ...around(ns, nanoseconds),
+      heapBytesPerRange === undefined ? '' : `${whole(heapBytesPerRange)} B`,
+      growth === undefined ? '' : ratio(growth.median),
+      judgement(met, `>= ${whole(target ?? 0)}/s`),
+    ],
+  );
+  return table([heading, ...rows], [0, 8]);
 }
 
 export function toText({ machine, results, mock }: Report): string {

@@ -19,8 +19,9 @@ export const hasSomeShared = (inode: GuestMemfdInode, { start, end }: PageRange)
  * which nothing is shared any more.
  */
 export function restructureFolios(inode: GuestMemfdInode, range: PageRange): number {
+  if (!inode.hugePages) return 0;
   const changed: HugePage[] = [];
-  for (const huge of inode.hugePages?.touching(range) ?? []) {
+  for (const huge of inode.hugePages.touching(range)) {
     const wasSplit = huge.isSplit;
     const refusal = hasSomeShared(inode, huge.range) ? splitFolio(inode, huge) : mergeFolio(inode, huge);
     if (refusal !== 0) {

@@ -18,6 +18,7 @@ import type { Reason } from '../journal.ts';
 import type { Folio } from '../memory.ts';
 import { hasPrivateBit } from '../platform/index.ts';
 import { type FileMapping, MockFile, type UserMemory } from '../process/index.ts';
+import { RangeIndex } from '../range-index.ts';
 import type { PageRange } from '../ranges.ts';
 import { guestMemfdIoctls } from './guest-memfd-ioctls.ts';
 import { fileRangeToGfns, type Memslot } from './memslots.ts';
@@ -27,7 +28,8 @@ export class GuestMemfdFile extends MockFile implements Client {
   readonly vm: Vm;
   readonly inode: GuestMemfdInode;
   readonly #pages: InodePages;
-  readonly #bindings = new Set<Memslot>();
+  /** By their range of the file. */
+  readonly #bindings = new RangeIndex<Memslot>();
   /** Pages that a confidential guest has had as private memory. */
   readonly #owned = new Set<Folio>();
 
@@ -88,7 +90,8 @@ export class GuestMemfdFile extends MockFile implements Client {
   }
 
   bind(slot: Memslot): void {
-    this.#bindings.add(slot);
+    const { firstPage } = slot.gmem!;
+    this.#bindings.add({ start: firstPage, end: firstPage + slot.pages }, slot);
   }
 
   unbind(slot: Memslot): void {
@@ -97,17 +100,13 @@ export class GuestMemfdFile extends MockFile implements Client {
 
   /** Whether a slot of this VM already has one of these pages of the file. */
   isBound(range: PageRange): boolean {
-    return [...this.#bindings].some((slot) => slot.gmem && fileRangeToGfns(slot, range));
+    return this.#bindings.within(range.start, range.end).length > 0;
   }
 
   /** Slots that the range reaches, with their part of it in guest pages. One mmu_lock section covers them all. */
   #reached(range: PageRange): { slot: Memslot; gfns: PageRange }[] {
-    const reached: { slot: Memslot; gfns: PageRange }[] = [];
-    for (const slot of this.#bindings) {
-      const gfns = fileRangeToGfns(slot, range);
-      if (gfns) reached.push({ slot, gfns });
-    }
-    return reached;
+    const slots = this.#bindings.within(range.start, range.end);
+    return slots.map((slot) => ({ slot, gfns: fileRangeToGfns(slot, range)! }));
   }
 
   invalidateBegin(range: PageRange): void {
@@ -157,7 +156,7 @@ export class GuestMemfdFile extends MockFile implements Client {
     this.unmap(everything, 'both', 'release');
     this.invalidateEnd(everything);
     this.inode.record('invalidate-end', everything, { reason: 'release' });
-    for (const slot of this.#bindings) if (slot.gmem) slot.gmem.file = undefined;
+    for (const { slot } of this.#reached(everything)) slot.gmem!.file = undefined;
     this.inode.clients.delete(this);
     if (this.inode.clients.size === 0) this.inode.evict();
     this.vm.put();

@@ -2,7 +2,8 @@
 
 import type { GuestMemfdInode } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
-import { intersect, type PageRange } from '../ranges.ts';
+import { RangeIndex } from '../range-index.ts';
+import { intersect, type PageRange, toPages } from '../ranges.ts';
 
 export interface Memslot {
   /** "vm 1 slot 0", for the journal. */
@@ -42,8 +43,17 @@ export function fileRangeToGfns(slot: Memslot, range: PageRange): PageRange | un
   return part && { start: slot.baseGfn + part.start - first, end: slot.baseGfn + part.end - first };
 }
 
+/** The host's pages that back a slot, where it has a userspace_addr. */
+export function hostRange({ userspaceAddr, pages }: Memslot): PageRange {
+  const start = toPages(userspaceAddr);
+  return { start, end: start + pages };
+}
+
 export class Memslots {
   readonly #slots = new Map<number, Memslot>();
+  /** By address space, where its slots lie in guest-physical memory. */
+  readonly #byGfn = new Map<number, RangeIndex<Memslot>>();
+  readonly #byHostPage = new RangeIndex<Memslot>();
 
   #key(addressSpace: number, id: number): number {
     return addressSpace * 0x10000 + id;
@@ -53,12 +63,24 @@ export class Memslots {
     return this.#slots.get(this.#key(addressSpace, id));
   }
 
+  #gfnsOf(addressSpace: number): RangeIndex<Memslot> {
+    const index = this.#byGfn.get(addressSpace) ?? new RangeIndex<Memslot>();
+    this.#byGfn.set(addressSpace, index);
+    return index;
+  }
+
   put(slot: Memslot): void {
+    const old = this.get(slot.addressSpace, slot.id);
+    if (old) this.delete(old);
     this.#slots.set(this.#key(slot.addressSpace, slot.id), slot);
+    this.#gfnsOf(slot.addressSpace).add(gfnRange(slot), slot);
+    if (slot.userspaceAddr !== 0n) this.#byHostPage.add(hostRange(slot), slot);
   }
 
   delete(slot: Memslot): void {
     this.#slots.delete(this.#key(slot.addressSpace, slot.id));
+    this.#gfnsOf(slot.addressSpace).delete(slot);
+    this.#byHostPage.delete(slot);
   }
 
   all(): Memslot[] {
@@ -67,15 +89,18 @@ export class Memslots {
 
   /** Another slot of the same address space that shares guest-physical pages with this range. */
   overlapping(addressSpace: number, id: number, range: PageRange): Memslot | undefined {
-    return this.all().find(
-      (slot) => slot.addressSpace === addressSpace && slot.id !== id && intersect(gfnRange(slot), range) !== undefined,
-    );
+    return this.#gfnsOf(addressSpace)
+      .within(range.start, range.end)
+      .find((slot) => slot.id !== id);
   }
 
   /** The slot that holds a guest page in address space 0, where vCPUs run outside system management mode. */
   find(gfn: number): Memslot | undefined {
-    return this.all().find(
-      (slot) => slot.addressSpace === 0 && intersect(gfnRange(slot), { start: gfn, end: gfn + 1 }),
-    );
+    return this.#gfnsOf(0).within(gfn, gfn + 1)[0];
+  }
+
+  /** The slots that these pages of the process back. */
+  backedBy({ start, end }: PageRange): Memslot[] {
+    return this.#byHostPage.within(start, end);
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Folio } from '../memory.ts';
 import { PageMap } from '../page-map.ts';
-import { intersect, type PageRange } from '../ranges.ts';
+import { intersect, type PageRange, union } from '../ranges.ts';
 
 /** What an entry covers at most: 1 GiB, else 2 MiB, else a page. */
 export const LARGE = [512 * 512, 512] as const;
@@ -36,7 +36,10 @@ interface Level {
 
 export class Stage2 {
   readonly #levels: readonly Level[] = [...LARGE, 1].map((pages) => ({ pages, entries: new PageMap() }));
-  readonly #invalidating: PageRange[] = [];
+  #invalidations = 0;
+  #invalidated: PageRange = { start: 0, end: 0 };
+  /** The starts of what is under way, added up: nothing may end that never began. */
+  #balance = 0;
 
   /** How many entries there are. */
   get size(): number {
@@ -52,24 +55,29 @@ export class Stage2 {
     return undefined;
   }
 
-  /** mmu_invalidate_in_progress, with the range it was raised for. */
+  /** kvm_mmu_invalidate_begin() and _range_add(): of several ranges, one is kept that holds them all. */
   beginInvalidation(range: PageRange): void {
-    this.#invalidating.push(range);
+    this.#invalidated = this.#invalidations === 0 ? range : union(this.#invalidated, range);
+    this.#invalidations++;
+    this.#balance += range.start;
   }
 
-  endInvalidation(range: PageRange): void {
-    const i = this.#invalidating.findIndex((open) => open.start === range.start && open.end === range.end);
-    if (i < 0) throw new Error(`mock: an invalidation of [${range.start}, ${range.end}) ends that never began`);
-    this.#invalidating.splice(i, 1);
+  endInvalidation({ start, end }: PageRange): void {
+    this.#invalidations--;
+    this.#balance -= start;
+    if (this.#invalidations < 0 || (this.#invalidations === 0 && this.#balance !== 0)) {
+      throw new Error(`mock: an invalidation of [${start}, ${end}) ends that never began`);
+    }
   }
 
   /** How many invalidations are under way; 0 between calls. */
   get invalidations(): number {
-    return this.#invalidating.length;
+    return this.#invalidations;
   }
 
+  /** mmu_invalidate_retry_gfn(). */
   isInvalidating(range: PageRange): boolean {
-    return this.#invalidating.some((open) => intersect(open, range));
+    return this.#invalidations > 0 && intersect(this.#invalidated, range) !== undefined;
   }
 
   /**
@@ -89,6 +97,7 @@ export class Stage2 {
   zap(range: PageRange, matches: (translation: Translation) => boolean = () => true): Translation[] {
     const gone: Translation[] = [];
     for (const { pages, entries } of this.#levels) {
+      if (entries.size === 0) continue;
       for (const [number, translation] of entries.within(
         Math.floor(range.start / pages),
         Math.ceil(range.end / pages),

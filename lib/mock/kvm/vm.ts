@@ -7,7 +7,7 @@ import type { MmuNotifier } from '../process/index.ts';
 import { RangeMap } from '../range-map.ts';
 import { intersect, type PageRange, toPages } from '../ranges.ts';
 import type { Machine } from './machine.ts';
-import { gfnRange, type Memslot, Memslots } from './memslots.ts';
+import { gfnRange, hostRange, type Memslot, Memslots } from './memslots.ts';
 import { Stage2, type Translation } from './stage2.ts';
 
 export class Vm {
@@ -81,11 +81,14 @@ export class Vm {
 
   /** KVM's MMU notifier: host page-table entries go, and with them what the guest reaches through them. */
   readonly #onHostUnmap: MmuNotifier = (address, length) => {
-    for (const slot of this.slots.all()) {
-      if (slot.userspaceAddr === 0n) continue;
-      const first = slot.baseGfn + toPages(address - slot.userspaceAddr);
-      const range = intersect(gfnRange(slot), { start: first, end: first + toPages(length) });
-      if (range) this.stage2.zap(range, (translation) => !translation.private);
+    const start = toPages(address);
+    const gone = { start, end: start + toPages(length) };
+    for (const slot of this.slots.backedBy(gone)) {
+      const host = hostRange(slot);
+      const part = intersect(host, gone)!;
+      const ahead = slot.baseGfn - host.start;
+      const range = { start: part.start + ahead, end: part.end + ahead };
+      this.stage2.zap(range, (translation) => !translation.private);
     }
   };
 
