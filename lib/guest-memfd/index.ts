@@ -4,7 +4,9 @@ export { Mapping } from './mapping.ts';
 export {
   type ConvertRange,
   type CreateGuestMemfdOptions,
+  checkConvert,
   checkCreate,
+  checkRange,
   type MapOptions,
   type PageState,
   type Range,

@@ -3,7 +3,7 @@
  * As in a RangeMap, memory and time follow the number of ranges and how deep they overlap, not the number of pages.
  */
 
-import { RangeMap, type Run } from './range-map.ts';
+import { RangeMap, type Run } from '../ranges/index.ts';
 import type { PageRange } from './ranges.ts';
 
 const NONE: readonly never[] = [];

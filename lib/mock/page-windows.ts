@@ -6,10 +6,10 @@
  * looks at them.
  */
 
+import { RangeMap } from '../ranges/index.ts';
 import type { Folio, HostMemory } from './memory.ts';
 import { OverlapMap } from './overlap-map.ts';
 import { PageMap } from './page-map.ts';
-import { RangeMap } from './range-map.ts';
 import { intersect, type PageRange } from './ranges.ts';
 
 /** Whose pages they are: a guest_memfd, a memfd, anonymous memory. */

@@ -3,11 +3,11 @@
  * Knows neither KVM nor an IOMMU nor an architecture.
  */
 
+import { RangeMap } from '../../ranges/index.ts';
 import type { Faults } from '../faults.ts';
 import type { Journal, Reason, Step } from '../journal.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { Windows } from '../page-windows.ts';
-import { RangeMap } from '../range-map.ts';
 import { intersect, type PageRange, toBytes, toPages } from '../ranges.ts';
 import type { Client } from './clients.ts';
 import type { Filemap } from './filemap.ts';

@@ -1,10 +1,10 @@
 /** A VM: its memslots, its second-level page table and, where it has them, its own memory attributes. */
 
 import { errno } from '../../abi/errno.ts';
+import { RangeMap } from '../../ranges/index.ts';
 import type { Reason } from '../journal.ts';
 import { hasPrivateBit, hasPrivateMemory } from '../platform/index.ts';
 import type { MmuNotifier } from '../process/index.ts';
-import { RangeMap } from '../range-map.ts';
 import { intersect, type PageRange, toPages } from '../ranges.ts';
 import type { Machine } from './machine.ts';
 import { gfnRange, hostRange, type Memslot, Memslots } from './memslots.ts';

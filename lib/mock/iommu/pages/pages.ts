@@ -3,9 +3,9 @@
  * it after a copy. A page is pinned while somebody needs it, once, however many do.
  */
 
+import { RangeMap } from '../../../ranges/index.ts';
 import type { Folio } from '../../memory.ts';
 import type { PageWindow } from '../../page-windows.ts';
-import { RangeMap } from '../../range-map.ts';
 import type { PageRange } from '../../ranges.ts';
 import type { AccountMode, LockedMemory } from './accounting.ts';
 

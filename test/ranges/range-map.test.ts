@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RangeMap } from '../../lib/mock/range-map.ts';
+import { RangeMap } from '../../lib/ranges/range-map.ts';
 
 const PAGES = 400;
 const change = fc.tuple(fc.nat(PAGES - 1), fc.integer({ min: 1, max: 60 }), fc.constantFrom('a', 'b', 'c'));

@@ -1,0 +1,1 @@
+export { RangeMap, type Run } from './range-map.ts';
