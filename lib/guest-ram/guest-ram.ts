@@ -17,7 +17,7 @@ import type { Vm } from '../kvm/index.ts';
 import { type CheckOptions, compareViews, type Discrepancy } from './check.ts';
 import { makeRam } from './create.ts';
 import type { DmaPiece } from './dma-space.ts';
-import { type DmaTarget, spaceOf } from './dma-targets.ts';
+import { type DmaTarget, keyOf, type MapBy, spaceOf } from './dma-targets.ts';
 import { checkRam, checkVm, type GuestRamOptions } from './options.ts';
 import { ownRam } from './own.ts';
 import type { StateRun } from './page-states.ts';
@@ -30,6 +30,8 @@ export interface AttachOptions {
    * devices the guest trusts, on platforms whose kernels map private memory for them.
    */
   readonly holds?: PageState;
+  /** How the kernel is told which memory. Default: `address` for shared pages; private ones have none, so `file`. */
+  readonly by?: MapBy;
 }
 
 /** A range of guest-physical addresses in bytes; whole pages. */
@@ -41,6 +43,7 @@ export interface GuestConvertRange {
 
 const ONE_PAGE = BigInt(PAGE_SIZE);
 const STATES: readonly PageState[] = ['private', 'shared'];
+const WAYS: readonly MapBy[] = ['address', 'file'];
 
 /**
  * One memory in a VM's memory regions and in any number of IOASes and VFIO containers, kept in step: a page that is
@@ -117,11 +120,13 @@ export class GuestRam extends Resource {
 
   /** As `attach`, with the kernel's refusal as a value. */
   async tryAttach(target: DmaTarget, options: AttachOptions = {}): Promise<Result<void>> {
-    checkOptions('options', options, ['holds']);
+    checkOptions('options', options, ['holds', 'by']);
     const holds = checkOneOf('options.holds', options.holds ?? 'shared', STATES);
-    const space = spaceOf(target, this.#ram.backing, holds);
+    const by = checkOneOf('options.by', options.by ?? (holds === 'shared' ? 'address' : 'file'), WAYS);
+    const key = keyOf(target);
+    const space = spaceOf(target, this.#ram.backing, by);
     return await this.#inTurn(async () => {
-      if (this.#ram.attachmentOf(space)) throw wrongValue('target', 'a space that is not attached yet', target);
+      if (this.#ram.attachmentOf(key)) throw wrongValue('target', 'a space that is not attached yet', target);
       return await this.#ram.attach(space, holds);
     });
   }
@@ -133,8 +138,9 @@ export class GuestRam extends Resource {
 
   /** As `detach`, with the kernel's refusal as a value. */
   async tryDetach(target: DmaTarget): Promise<Result<void>> {
+    const key = keyOf(target);
     return await this.#inTurn(async () => {
-      const attachment = this.#ram.attachmentOf(spaceOf(target, this.#ram.backing, 'shared'));
+      const attachment = this.#ram.attachmentOf(key);
       if (!attachment) throw wrongValue('target', 'a space that is attached', target);
       return await this.#ram.detach(attachment);
     });
@@ -209,7 +215,7 @@ export class GuestRam extends Resource {
 
   /** What a space holds at the moment, each piece mapped as one, in the order of the memory. */
   mappedIn(target: DmaTarget): readonly DmaPiece[] {
-    return [...(this.#ram.attachmentOf(spaceOf(target, this.#ram.backing, 'shared'))?.pieces ?? [])];
+    return [...(this.#ram.attachmentOf(keyOf(target))?.pieces ?? [])];
   }
 
   /**

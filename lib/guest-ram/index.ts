@@ -1,6 +1,6 @@
 export type { CheckOptions, DeviceRead, Discrepancy } from './check.ts';
 export type { DmaPiece, DmaSpace } from './dma-space.ts';
-export type { DmaTarget } from './dma-targets.ts';
+export type { DmaTarget, MapBy } from './dma-targets.ts';
 export { type AttachOptions, type GuestConvertRange, GuestRam } from './guest-ram.ts';
 export type { GuestRamOptions, RamRegion } from './options.ts';
 export type { StateRun } from './page-states.ts';

@@ -41,9 +41,9 @@ export class Ram {
     return this.#attachments;
   }
 
-  /** The attachment of this space, or of another face of the same one. */
-  attachmentOf(space: DmaSpace): Attachment | undefined {
-    return this.#attachments.find((attachment) => attachment.space.key === space.key);
+  /** What is attached under this key. */
+  attachmentOf(key: object): Attachment | undefined {
+    return this.#attachments.find(({ space }) => space.key === key);
   }
 
   /** What the space's devices may reach of [start, end) as the states are now. */

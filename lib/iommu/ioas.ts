@@ -16,6 +16,7 @@ import {
   iommu_iova_range,
 } from '../abi/iommufd.ts';
 import { type FdLike, fdNumber, type Result, success, unwrap } from '../host/index.ts';
+import { askMapped } from './ask-mapped.ts';
 import { keepingOpen } from './files.ts';
 import { askOption, tellOption } from './iommufd-options.ts';
 import { checkPieces, type MappedPiece, mapAll } from './map-all.ts';
@@ -227,6 +228,21 @@ export class Ioas extends IommufdObject {
       const outcome = await this.ask(IOMMU_IOAS_COPY, { flags, ...ids, length, dst_iova: iova, src_iova });
       return outcome.ok ? success(outcome.out.dst_iova) : outcome;
     });
+  }
+
+  /**
+   * Whether all of the range is mapped, in however many areas. It is found out by copying it elsewhere for a moment.
+   *
+   * @throws KernelError ENOMEM
+   */
+  async isMapped(range: IovaRange): Promise<boolean> {
+    return unwrap(await this.tryIsMapped(range));
+  }
+
+  /** As `isMapped`, with the kernel's refusal as a value. */
+  async tryIsMapped(range: IovaRange): Promise<Result<boolean>> {
+    const checked = checkIovaRange('range', range);
+    return await this.handle.use(() => askMapped(this.handle.state, this.id, checked));
   }
 
   /**
