@@ -14,6 +14,7 @@ export type {
   Range,
   RetryOptions,
 } from './guest-memfd/index.ts';
+export * from './guest-ram/index.ts';
 export {
   type Availability,
   type BackendName,
