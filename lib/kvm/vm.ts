@@ -233,8 +233,9 @@ export class Vm extends FdResource {
   }
 
   /**
-   * Puts a guest into the VM that reads and writes guest-physical memory on request. It needs a memory region and
-   * vCPUs from id 0 on for itself, and CPUs on which KVM can run guest code (`host.guestSupport()`).
+   * Puts a guest into the VM that reads and writes guest-physical memory on request. It needs a memory region for
+   * itself, vCPUs, whose ids are the lowest that no vCPU of the VM ever had, and CPUs on which KVM can run guest code
+   * (`host.guestSupport()`).
    *
    * ```ts
    * await using guest = await vm.createGuest();

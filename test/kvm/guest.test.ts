@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { KVM_CREATE_VCPU } from '../../lib/abi/vcpu.ts';
 import type { HypercallExit } from '../../lib/kvm/exits.ts';
 import { openHost } from '../../lib/kvm/index.ts';
 import type { MockOptions } from '../../lib/mock/index.ts';
 import { openWatched } from '../host/support/hosts.ts';
+import type { Answers } from '../host/support/seam.ts';
 import { PAGE, profiles } from './support.ts';
 
 const BASE = 0x1_0000_0000n;
@@ -173,8 +175,20 @@ describe('a guest', () => {
     await Promise.all([guest.close(), guest.close()]);
     expect([guest.closed, mock.openFds]).toEqual([true, openFds - 1]);
     await expect(guest.read(BASE, 0)).rejects.toMatchObject({ name: 'ClosedError', code: 'ERR_CLOSED' });
-    // KVM gives up no id of a vCPU before the VM itself goes.
-    expect(await vm.tryCreateGuest({ vcpus: 3 })).toMatchObject({ ok: false, code: 'EEXIST' });
+  });
+
+  test('has successors in the same VM, although no vCPU id is ever given up', async () => {
+    await using all = await world({}, { vcpus: 2 });
+    const { vm, guest } = all;
+    await vm.createVcpu({ id: 3 });
+    await guest.write(BASE, Uint8Array.of(5));
+    await guest.close();
+    await using next = await vm.createGuest({ vcpus: 2 });
+    for (const vcpu of [0, 1]) {
+      expect(await next.read(BASE, 1, { vcpu })).toEqual({ ok: true, bytes: Uint8Array.of(5) });
+    }
+    const taken = await Promise.all([0, 1, 2, 3, 4, 5].map((id) => vm.tryCreateVcpu({ id })));
+    expect(taken.map(({ ok }) => ok)).toEqual([false, false, false, false, false, true]);
   });
 
   test('that cannot be made leaves nothing behind', async () => {
@@ -183,14 +197,24 @@ describe('a guest', () => {
     const before = [mock.openFds, mock.pagesInUse];
     // Its slot is taken.
     expect(await vm.tryCreateGuest()).toMatchObject({ ok: false, code: 'EINVAL' });
-    const elsewhere = { guestPhysAddr: 0x8000_0000, slot: 5 };
-    expect(await vm.tryCreateGuest(elsewhere)).toMatchObject({ ok: false, code: 'EEXIST' });
     expect([mock.openFds, mock.pagesInUse]).toEqual(before);
-    await vm.createVcpu({ id: 1 });
-    await guest.close();
-    const { openFds } = mock;
-    expect(await vm.tryCreateGuest({ vcpus: 2 })).toMatchObject({ ok: false, code: 'EEXIST' });
-    expect(mock.openFds).toBe(openFds);
+    await guest.write(BASE, Uint8Array.of(6));
+    await using other = await vm.createGuest({ guestPhysAddr: 0x8000_0000, slot: 5 });
+    expect(await other.read(BASE, 1)).toEqual({ ok: true, bytes: Uint8Array.of(6) });
+  });
+
+  test('whose second vCPU cannot be made leaves nothing behind', async () => {
+    let asked = 0;
+    const refusing: Answers = {
+      ioctlFd: (next, fd, request, arg, pointers) =>
+        request === KVM_CREATE_VCPU.request && ++asked === 2 ? -24 : next(fd, request, arg, pointers),
+    };
+    await using watched = await openWatched({}, refusing);
+    const { host, mock } = watched;
+    const vm = await host.createVm();
+    const before = [mock.openFds, mock.pagesInUse];
+    expect(await vm.tryCreateGuest({ vcpus: 2 })).toMatchObject({ ok: false, code: 'EMFILE' });
+    expect([mock.openFds, mock.pagesInUse]).toEqual(before);
   });
 
   test('of a VM that KVM killed says so', async () => {

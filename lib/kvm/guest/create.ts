@@ -65,6 +65,15 @@ function checkPlacement(options: CreateGuestOptions, slots: number): Placement {
   return { vcpus, base, slot, onHypercall };
 }
 
+/**
+ * A vCPU with the first id from `id` on that is free: KVM gives up no id before the VM goes, so that those of guests
+ * that were closed stay taken.
+ */
+async function nextVcpu(vm: GuestVm, id: number): Promise<Result<Vcpu>> {
+  const vcpu = await vm.tryCreateVcpu({ id });
+  return !vcpu.ok && vcpu.code === 'EEXIST' ? await nextVcpu(vm, id + 1) : vcpu;
+}
+
 /** What is made is closed again when a later part cannot be. */
 export async function createGuest(vm: GuestVm, context: Context, options: CreateGuestOptions): Promise<Result<Guest>> {
   const { vcpus, base, slot, onHypercall } = checkPlacement(options, context.features.maxMemslots);
@@ -82,12 +91,13 @@ export async function createGuest(vm: GuestVm, context: Context, options: Create
   const workers: GuestWorker[] = [];
   const parts = { memory: memory.value, region: region.value, workers, bits };
   const guest = new Guest(parts);
-  for (let index = 0; index < vcpus; index++) {
-    const vcpu = await vm.tryCreateVcpu({ id: index });
+  for (let index = 0, id = 0; index < vcpus; index++) {
+    const vcpu = await nextVcpu(vm, id);
     if (!vcpu.ok) {
       await guest.close();
       return vcpu;
     }
+    id = vcpu.value.id + 1;
     try {
       workers.push(await GuestWorker.start(vcpu.value, memory.value, { base: own, index, onHypercall }));
     } catch (error) {
