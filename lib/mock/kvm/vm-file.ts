@@ -1,6 +1,7 @@
 /** A VM's fd. */
 
 import { capabilities } from '../../abi/capabilities.ts';
+import { KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION } from '../../abi/encrypt-op.ts';
 import { errno } from '../../abi/errno.ts';
 import type { IoctlOut } from '../../abi/ioctl.ts';
 import {
@@ -13,6 +14,7 @@ import {
   KVM_SET_USER_MEMORY_REGION,
   KVM_SET_USER_MEMORY_REGION2,
 } from '../../abi/kvm.ts';
+import { KVM_CREATE_DEVICE } from '../../abi/kvm-device.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import { KVM_CREATE_VCPU, KVM_HC_MAP_GPA_RANGE } from '../../abi/vcpu.ts';
 import type { Stat } from '../../syscalls/seam.ts';
@@ -54,6 +56,9 @@ const NO_GUEST_MEMFD = { guest_memfd_offset: 0n, guest_memfd: 0, pad1: 0, pad2: 
 const dispatcher = new Dispatcher<Vm>()
   .on(KVM_CHECK_EXTENSION, (vm, number) => checkExtension(vm.machine, vm, number))
   .on(KVM_ENABLE_CAP, enableCap)
+  .on(KVM_CREATE_DEVICE, () => -errno.ENODEV)
+  .on(KVM_MEMORY_ENCRYPT_REG_REGION, () => -errno.ENOTTY)
+  .on(KVM_MEMORY_ENCRYPT_UNREG_REGION, () => -errno.ENOTTY)
   .on(KVM_CREATE_VCPU, createVcpu)
   .on(KVM_CREATE_GUEST_MEMFD, (vm, { size, flags }) => createGuestMemfd(vm, size, flags))
   .on(KVM_SET_USER_MEMORY_REGION, (vm, region) =>
