@@ -10,7 +10,7 @@ import { shrink } from './shrink.ts';
 export interface Explored {
   readonly coverage: Coverage;
   readonly runs: number;
-  /** Each made short; two that end in the same call with the same answers count as one. */
+  /** Each made short, where it shows a second time; two that end in the same call with the same answers count as one. */
   readonly differences: readonly Difference[];
 }
 
@@ -33,10 +33,10 @@ export function explore(kernels: Kernels, options: ExploreOptions): Explored {
   const arbitrary = sequences(commands);
   let runs = 0;
   while (coverage.steps < steps && found.size < differences) {
-    const different = firstDifferent(kernels, arbitrary, seed + runs, () => coverage.steps >= steps, coverage);
+    const first = firstDifferent(kernels, arbitrary, seed + runs, () => coverage.steps >= steps, coverage);
     runs += RUNS_AT_ONCE;
-    if (different) {
-      const short = shortest(kernels, different);
+    if (first) {
+      const short = shortest(kernels, first.sequence) ?? first.difference;
       if (!found.has(short.kind)) onDifference?.(short);
       found.set(short.kind, short);
     }
@@ -51,29 +51,34 @@ function firstDifferent(
   seed: number,
   enough: () => boolean,
   coverage: Coverage,
-): Sequence | undefined {
+): { sequence: Sequence; difference: Difference } | undefined {
   const property = fc.property(arbitrary, (sequence) => {
     if (!enough()) run(kernels, sequence, coverage);
   });
   const { counterexample, errorInstance } = fc.check(property, { seed, numRuns: RUNS_AT_ONCE, endOnFailure: true });
   if (counterexample === null) return undefined;
   if (!(errorInstance instanceof Difference)) throw errorInstance;
-  return counterexample[0];
+  return { sequence: counterexample[0], difference: errorInstance };
 }
 
-/** Enough for any sequence, also where every run takes its time. */
+/** Enough for any sequence where runs are quick. */
 const MOST_TRIES = 1_000;
+/** Where they are not, what is short enough by then is the answer. */
+const LONGEST_SHRINKING_MS = 30_000;
 
-function shortest(kernels: Kernels, sequence: Sequence): Difference {
+/** Undefined where it does not show a second time. */
+function shortest(kernels: Kernels, sequence: Sequence): Difference | undefined {
   let best = differenceOf(kernels, sequence);
-  if (!best) throw new Error('a difference did not show a second time');
+  if (!best) return undefined;
   let tries = 0;
+  const end = performance.now() + LONGEST_SHRINKING_MS;
+  const goesOn = (): boolean => tries++ < MOST_TRIES && performance.now() < end;
   shrink({ ...sequence, steps: sequence.steps.slice(0, best.steps) }, (shorter) => {
-    const found = tries++ < MOST_TRIES ? differenceOf(kernels, shorter) : undefined;
+    const found = goesOn() ? differenceOf(kernels, shorter) : undefined;
     // Another difference than the one that was found may be a long way from it.
     if (found?.kind !== best?.kind) return false;
     best = found;
     return true;
   });
-  return best!;
+  return best;
 }

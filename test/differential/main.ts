@@ -9,6 +9,7 @@ import { type Options, readOptions, usage } from './options.ts';
 /** Fewer steps need not reach every answer. */
 const ENOUGH_STEPS = 20_000;
 
+const since = (begun: number): string => ((Date.now() - begun) / 1000).toFixed(1);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function compare({ steps, seed, backend, differences: most }: Options): Promise<number> {
@@ -25,12 +26,14 @@ async function compare({ steps, seed, backend, differences: most }: Options): Pr
   });
   for (const line of coverage.lines(commands)) say(`  ${line}`);
   if (differences.length > 0) {
-    say(`${differences.length} different in ${coverage.steps} steps; --seed ${seed} --steps ${steps} repeats it`);
+    say(
+      `${differences.length} different in ${coverage.steps} steps, ${since(begun)} s; --seed ${seed} --steps ${steps} repeats it`,
+    );
     return 1;
   }
   const missing = steps >= ENOUGH_STEPS ? coverage.missing(commands, kernels.facts) : [];
   for (const answer of missing) say(`never seen: ${answer}`);
-  say(`${coverage.steps} steps in ${runs} runs, ${((Date.now() - begun) / 1000).toFixed(1)} s: no difference`);
+  say(`${coverage.steps} steps in ${runs} runs, ${since(begun)} s: no difference`);
   return missing.length === 0 ? 0 : 1;
 }
 

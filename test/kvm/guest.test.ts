@@ -169,7 +169,7 @@ describe('a guest', () => {
 
   test('is gone when it is closed, its memory and its vCPUs too, and the VM is left', async () => {
     await using all = await world();
-    const { vm, guest, mock } = all;
+    const { guest, mock } = all;
     const { openFds } = mock;
     expect(guest.closed).toBe(false);
     await Promise.all([guest.close(), guest.close()]);
