@@ -38,6 +38,10 @@ export interface IommuFeatures {
   readonly vfioContainer: Availability;
   /** The driver that lends PCI devices to VFIO. */
   readonly vfioPci: Availability;
+  /** The devices that it has. */
+  readonly vfioDevices: readonly { readonly address: string; readonly vendor: number; readonly device: number }[];
+  /** KVM's own VFIO device (KVM_DEV_TYPE_VFIO). */
+  readonly kvmVfio: Availability;
   /** How many IOMMU groups there are; 0 without an IOMMU. */
   readonly iommuGroups: number;
 }

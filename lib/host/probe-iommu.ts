@@ -3,7 +3,8 @@
 import { errno, errnoName } from '../abi/errno.ts';
 import { IOMMU_IOAS_ALLOC } from '../abi/iommufd.ts';
 import { IOMMU_TEST_CMD } from '../abi/iommufd-test.ts';
-import { O_CLOEXEC, O_RDWR } from '../abi/linux.ts';
+import { KVM_CREATE_DEVICE, KVM_CREATE_DEVICE_TEST, KVM_DEV_TYPE_VFIO } from '../abi/kvm-device.ts';
+import { O_CLOEXEC, O_RDONLY, O_RDWR } from '../abi/linux.ts';
 import { VFIO_GET_API_VERSION } from '../abi/vfio.ts';
 import type { Syscalls } from '../syscalls/seam.ts';
 import type { Availability, IommuFeatures } from './features.ts';
@@ -12,8 +13,11 @@ const IOMMUFD = '/dev/iommu';
 const CONTAINER = '/dev/vfio/vfio';
 const VFIO_PCI = '/sys/bus/pci/drivers/vfio-pci';
 const GROUPS = '/sys/kernel/iommu_groups';
+const DEVICES = '/sys/bus/pci/devices';
+/** A PCI address among what a driver's folder holds. */
+const ADDRESS = /^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
 
-export async function probeIommu(syscalls: Syscalls): Promise<IommuFeatures> {
+export async function probeIommu(syscalls: Syscalls): Promise<Omit<IommuFeatures, 'kvmVfio'>> {
   return {
     ...(await probeIommufd(syscalls)),
     vfioContainer: await probeContainer(syscalls),
@@ -58,13 +62,45 @@ async function probeContainer(syscalls: Syscalls): Promise<Availability> {
   }
 }
 
-async function probeBus(syscalls: Syscalls): Promise<Pick<IommuFeatures, 'vfioPci' | 'iommuGroups'>> {
+async function probeBus(syscalls: Syscalls): Promise<Pick<IommuFeatures, 'vfioPci' | 'vfioDevices' | 'iommuGroups'>> {
   const driver = await syscalls.readDirectory(VFIO_PCI);
   const groups = await syscalls.readDirectory(GROUPS);
   return {
     vfioPci: typeof driver === 'number' ? no(`no driver vfio-pci: ${name(driver)}`) : yes('the driver is loaded'),
+    vfioDevices:
+      typeof driver === 'number'
+        ? []
+        : await describe(
+            syscalls,
+            driver.filter((name) => ADDRESS.test(name)),
+          ),
     iommuGroups: typeof groups === 'number' ? 0 : groups.length,
   };
+}
+
+async function describe(syscalls: Syscalls, addresses: readonly string[]): Promise<IommuFeatures['vfioDevices']> {
+  const found: IommuFeatures['vfioDevices'][number][] = [];
+  for (const address of [...addresses].sort()) {
+    const number = (file: string) => readNumber(syscalls, `${DEVICES}/${address}/${file}`);
+    found.push({ address, vendor: await number('vendor'), device: await number('device') });
+  }
+  return found;
+}
+
+async function readNumber(syscalls: Syscalls, path: string): Promise<number> {
+  const fd = await syscalls.open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  const bytes = new Uint8Array(32);
+  const length = await syscalls.read(fd, bytes);
+  await syscalls.close(fd);
+  return length > 0 ? Number.parseInt(Buffer.from(bytes.subarray(0, length)).toString(), 16) : 0;
+}
+
+/** Whether a VM could have KVM's VFIO device: a question, which makes none. */
+export async function probeKvmVfio(syscalls: Syscalls, vm: number): Promise<Availability> {
+  const args = { type: KVM_DEV_TYPE_VFIO, flags: KVM_CREATE_DEVICE_TEST };
+  const ret = await syscalls.ioctl(vm, KVM_CREATE_DEVICE.request, KVM_CREATE_DEVICE.struct.encode(args));
+  return ret === 0 ? yes('KVM_CREATE_DEVICE knows it') : no(`KVM_CREATE_DEVICE answers ${name(ret)}`);
 }
 
 const yes = (why: string): Availability => ({ available: true, why });

@@ -13,10 +13,10 @@ import { requestName } from '../abi/table.ts';
 import type { Syscalls } from '../syscalls/seam.ts';
 import { conversions, flagRules } from './dialects.ts';
 import type { ProbeAnswer } from './errors.ts';
-import type { Features } from './features.ts';
+import type { Availability, Features } from './features.ts';
 import { type IoctlOutcome, issue, prepareIoctl } from './ioctl.ts';
 import type { ForcedDialect } from './options.ts';
-import { probeIommu } from './probe-iommu.ts';
+import { probeIommu, probeKvmVfio } from './probe-iommu.ts';
 import { probeVmType, type VmTypeAnswers } from './probe-vm-type.ts';
 import { unwrapIoctl } from './result.ts';
 import { type VmType, vmTypeNumbers, vmTypesOf } from './vm-types.ts';
@@ -59,6 +59,7 @@ export async function probe(syscalls: Syscalls, system: number, known: KnownFact
     maxMemslots: answers.KVM_CAP_NR_MEMSLOTS || LEAST_MEMSLOTS,
     guest: known.guest,
     ...(await probeIommu(syscalls)),
+    kvmVfio: found.kvmVfio,
   };
 }
 
@@ -88,6 +89,7 @@ interface Found {
   readonly dialect: Dialect;
   readonly reason: string;
   readonly probes: ProbeAnswer[];
+  readonly kvmVfio: Availability;
 }
 
 /** On a VM of the first type that one can be made of. @throws KernelError when there is none. */
@@ -95,14 +97,19 @@ async function askDialect(syscalls: Syscalls, system: number, types: readonly Vm
   const refused: IoctlOutcome<undefined>[] = [];
   for (const type of types) {
     const vm = await createVm(syscalls, system, type);
-    if (vm.ok) return withFd(syscalls, vm.ret, (fd) => askDialectOf(syscalls, fd));
+    if (vm.ok) {
+      return withFd(syscalls, vm.ret, async (fd) => ({
+        ...(await askDialectOf(syscalls, fd)),
+        kvmVfio: await probeKvmVfio(syscalls, fd),
+      }));
+    }
     refused.push(vm);
   }
   unwrapIoctl(refused[0]!);
   throw new Error('no VM type to try');
 }
 
-async function askDialectOf(syscalls: Syscalls, vm: number): Promise<Found> {
+async function askDialectOf(syscalls: Syscalls, vm: number): Promise<Omit<Found, 'kvmVfio'>> {
   const created = await issue(syscalls, vm, prepareIoctl(vm, KVM_CREATE_GUEST_MEMFD, { size: ONE_PAGE }));
   const probes: ProbeAnswer[] = [{ request: 'KVM_CREATE_GUEST_MEMFD', answer: created.ok ? 'fd' : created.code }];
   if (!created.ok) return { ...(await askConversions(syscalls, { vm }, probes)), probes };

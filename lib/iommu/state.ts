@@ -22,6 +22,13 @@ export class IommufdState {
   constructor(context: Context, file: OwnedFd) {
     this.context = context;
     this.file = file;
+    file.attach({
+      hurry: () => {},
+      release: async () => {
+        // The kernel destroys them with the file; here they only have to say so.
+        for (const object of this.#objects.values()) await context.close(object);
+      },
+    });
   }
 
   /** Takes over an id that the kernel just gave. */

@@ -33,6 +33,16 @@ export interface Requires {
   readonly threads?: true;
   /** A capability that /dev/kvm must answer with something other than 0. */
   readonly capability?: CapabilityName;
+  /** /dev/iommu. */
+  readonly iommufd?: true;
+  /** Mock devices and domains on it (CONFIG_IOMMUFD_TEST). */
+  readonly iommufdTest?: true;
+  /** /dev/vfio/vfio. */
+  readonly vfioContainer?: true;
+  /** A device that vfio-pci has; 'edu': one that can be told to start transfers. Tests do with it what they like. */
+  readonly vfioDevice?: 'any' | 'edu';
+  /** KVM's VFIO device (KVM_DEV_TYPE_VFIO). */
+  readonly kvmVfio?: true;
   /** Kernel releases; for behaviour that changed without a flag to tell. */
   readonly kernel?: { readonly since?: `${number}.${number}`; readonly before?: `${number}.${number}` };
   /** Mocked kernels; for behaviour that only an unreleased series has. Real kernels always qualify. */

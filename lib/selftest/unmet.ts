@@ -1,6 +1,7 @@
 /** What a case needs and a host lacks, in words that name it and, where there is one, the way to get it. */
 
 import type { Dialect } from '../abi/index.ts';
+import { isEdu } from '../iommu/index.ts';
 import type { Host, VmType } from '../kvm/index.ts';
 import { whyNoPins } from './pin.ts';
 import type { CreateFlag, Requires } from './requires.ts';
@@ -130,6 +131,31 @@ const steps: Rule = ({ steps: wanted }, { mock }) => {
 const real: Rule = ({ real: wanted }, { mock }) =>
   wanted && mock ? 'needs a real kernel to compare the mock with: --backend native' : undefined;
 
+const FILES = {
+  iommufd: ['iommufd', 'CONFIG_IOMMUFD; modprobe iommufd'],
+  iommufdTest: ['iommufd’s test driver', 'CONFIG_IOMMUFD_TEST=y, as scripts/lab has it'],
+  vfioContainer: ['VFIO containers', 'CONFIG_VFIO_CONTAINER; modprobe vfio-pci'],
+  kvmVfio: ['KVM’s VFIO device', 'CONFIG_KVM_VFIO'],
+} as const;
+
+const iommu: Rule = (requires, { features }) => {
+  for (const [key, [what, fix]] of Object.entries(FILES) as [keyof typeof FILES, readonly [string, string]][]) {
+    if (!requires[key]) continue;
+    const { available, why } = features[key];
+    if (!available) return `needs ${what} (${fix}): ${why}`;
+  }
+  return undefined;
+};
+
+const vfioDevice: Rule = ({ vfioDevice: wanted }, { features }) => {
+  const { vfioDevices, vfioPci, iommuGroups } = features;
+  if (wanted === undefined || vfioDevices.some((device) => wanted === 'any' || isEdu(device))) return undefined;
+  if (iommuGroups === 0) return 'needs an IOMMU, and there is none (/sys/kernel/iommu_groups)';
+  if (!vfioPci.available) return `needs a device that vfio-pci has: ${vfioPci.why}`;
+  const what = wanted === 'edu' ? 'QEMU’s edu device (-device edu, as scripts/lab has it)' : 'a device';
+  return `needs ${what} that vfio-pci has; it has ${vfioDevices.map(({ address }) => address).join(', ') || 'none'}`;
+};
+
 const MOCK_ONLY = {
   fork: 'a second process that inherits the mappings',
   faults: 'failures on demand',
@@ -154,5 +180,7 @@ const RULES: readonly Rule[] = [
   pins,
   steps,
   real,
+  iommu,
+  vfioDevice,
   mockOnly,
 ];

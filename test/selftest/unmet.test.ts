@@ -24,6 +24,13 @@ const plain = {
   createFlags: { default: { ...everyFlag, initPrivate: false } },
   capabilities: { KVM_CAP_GUEST_MEMFD: 1, KVM_CAP_MEMORY_ATTRIBUTES: 0 },
   guest: { available: false, why: 'no vCPUs yet' },
+  iommufd: { available: false, why: '/dev/iommu does not open: ENOENT' },
+  iommufdTest: { available: false, why: '/dev/iommu does not open: ENOENT' },
+  vfioContainer: { available: true, why: '/dev/vfio/vfio opens' },
+  vfioPci: { available: false, why: 'no driver vfio-pci: ENOENT' },
+  vfioDevices: [],
+  kvmVfio: { available: true, why: 'KVM_CREATE_DEVICE knows it' },
+  iommuGroups: 0,
 } as unknown as Features;
 
 const real = (features: Partial<Features> = {}) => ({ features: { ...plain, ...features } }) as Host;
@@ -55,12 +62,29 @@ describe('what a plain kernel lacks', () => {
     [{ kernel: { since: '6.19' } }, /^needs Linux 6\.19/],
     [{ kernel: { before: '6.18' } }, /^needs a Linux before 6\.18; this is 6\.18\.44$/],
     [{ guest: true }, /^needs a guest that touches memory: no vCPUs yet$/],
+    [{ iommufd: true }, /^needs iommufd \(CONFIG_IOMMUFD; modprobe iommufd\): \/dev\/iommu does not open: ENOENT$/],
+    [{ iommufdTest: true }, /CONFIG_IOMMUFD_TEST=y/],
+    [{ vfioContainer: true, vfioDevice: 'any' }, /^needs an IOMMU, and there is none/],
     [{ fork: true }, /process.*--backend mock$/],
     [{ faults: true }, /--backend mock$/],
     [{ journal: true }, /--backend mock$/],
   ])('%o', (requires, reason) => {
     expect(unmet(requires, real())).toMatch(reason);
   });
+});
+
+it('a device is one that vfio-pci has, and for transfers one that can be told to start them', () => {
+  const network = { address: '0000:00:04.0', vendor: 0x8086, device: 0x100e };
+  const edu = { address: '0000:00:05.0', vendor: 0x1234, device: 0x11e8 };
+  const vfioPci = { available: true, why: 'the driver is loaded' };
+  const having = (...vfioDevices: (typeof edu)[]) => real({ iommuGroups: 3, vfioPci, vfioDevices });
+  expect(unmet({ vfioDevice: 'any' }, real({ iommuGroups: 3 }))).toBe(
+    'needs a device that vfio-pci has: no driver vfio-pci: ENOENT',
+  );
+  expect(unmet({ vfioDevice: 'any' }, having())).toBe('needs a device that vfio-pci has; it has none');
+  expect(unmet({ vfioDevice: 'edu' }, having(network))).toMatch(/^needs QEMU’s edu device .* it has 0000:00:04\.0$/);
+  expect(unmet({ vfioDevice: 'any' }, having(network))).toBeUndefined();
+  expect(unmet({ vfioDevice: 'edu' }, having(network, edu))).toBeUndefined();
 });
 
 it('ffi has no threads', () => {
@@ -79,6 +103,7 @@ describe('what it has', () => {
     { kernel: { since: '6.18', before: '7.0' } },
     { kernel: { since: '6.2' } },
     { profile: ['rfc-v2'] },
+    { vfioContainer: true, kvmVfio: true },
   ])('%o', (requires) => {
     expect(unmet(requires, real())).toBeUndefined();
   });

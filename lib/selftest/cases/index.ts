@@ -15,6 +15,7 @@ import { cases as guestSlots } from './guest-slots.ts';
 import { cases as hostAccess } from './host-access.ts';
 import { cases as hugeFile } from './huge-file.ts';
 import { cases as hugePunchHole } from './huge-punch-hole.ts';
+import { cases as iommu } from './iommu.ts';
 import { cases as lifetime } from './lifetime.ts';
 import { cases as memoryAttributes } from './memory-attributes.ts';
 import { cases as memoryLifetime } from './memory-lifetime.ts';
@@ -65,4 +66,5 @@ export const cases: readonly AnyCase[] = [
   ...conversions,
   ...racesMemory,
   ...racesConvert,
+  ...iommu,
 ];

@@ -1,0 +1,26 @@
+/** iommufd and VFIO: every case, in the order in which reports show them. */
+
+import type { AnyCase } from '../case.ts';
+import { cases as map } from './iommu-map.ts';
+import { cases as mockDomain } from './iommu-mock-domain.ts';
+import { cases as numbers } from './iommu-numbers.ts';
+import { cases as ranges } from './iommu-ranges.ts';
+import { cases as unmap } from './iommu-unmap.ts';
+import { cases as container } from './vfio-container.ts';
+import { cases as device } from './vfio-device.ts';
+import { cases as dma } from './vfio-dma.ts';
+import { cases as kvm } from './vfio-kvm.ts';
+import { cases as mapping } from './vfio-mapping.ts';
+
+export const cases: readonly AnyCase[] = [
+  ...numbers,
+  ...map,
+  ...unmap,
+  ...ranges,
+  ...mockDomain,
+  ...container,
+  ...device,
+  ...mapping,
+  ...dma,
+  ...kvm,
+];
