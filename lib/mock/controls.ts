@@ -5,6 +5,7 @@ import { checkBytes, checkInteger, checkOneOf, checkU64, outOfRange, wrongType }
 import { PAGE_SIZE } from '../abi/linux.ts';
 import type { Faults } from './faults.ts';
 import { type GuestMemfdInode, hostFault } from './guest-memfd/index.ts';
+import { type DmaEngine, dmaEngine, type IommuSystem } from './iommu/index.ts';
 import type { Journal } from './journal.ts';
 import { type Access, access, type GuestExit, GuestMemfdFile, type Machine, VmFile } from './kvm/index.ts';
 import type { Folio } from './memory.ts';
@@ -58,6 +59,10 @@ export interface MockControls {
   readonly machineCheck: string | undefined;
   /** Pages of memory in use by files, mappings and pins. */
   readonly pagesInUse: number;
+  /** Pages that iommufd has pinned: now, and at most so far. */
+  readonly dmaPinned: { readonly now: number; readonly peak: number };
+  /** The DMA of a device on an IOAS: its reads and writes go through the IOMMU's page tables, at this very moment. */
+  dma(iommufd: number, ioasId: number): DmaEngine;
   pin(fd: number, offset: bigint | number, length: number): Pin;
   /** Somebody holds the page at `offset` during its next `attempts` reference checks, and then lets go. */
   transientReference(fd: number, offset: bigint | number, attempts: number): void;
@@ -67,7 +72,7 @@ export interface MockControls {
   killVm(vmFd: number): void;
 }
 
-export function makeControls(machine: Machine): MockControls {
+export function makeControls(machine: Machine, { host: iommu }: IommuSystem): MockControls {
   const gmemOf = (fd: number): GuestMemfdFile => fileOf(machine, fd, GuestMemfdFile, 'the fd of a guest_memfd');
   const vmOf = (fd: number) => fileOf(machine, fd, VmFile, 'the fd of a VM').vm;
   return {
@@ -84,6 +89,10 @@ export function makeControls(machine: Machine): MockControls {
     get pagesInUse() {
       return machine.memory.pagesInUse;
     },
+    get dmaPinned() {
+      return { now: iommu.locked.pinned, peak: iommu.locked.peakPinned };
+    },
+    dma: (iommufd, ioasId) => dmaEngine(iommu, iommufd, ioasId),
     pin: (fd, offset, length) => pin(gmemOf(fd).inode, offset, length),
     transientReference: (fd, offset, attempts) => {
       const { inode } = gmemOf(fd);

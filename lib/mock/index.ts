@@ -1,5 +1,7 @@
 export type { ForkedProcess, GuestRead, GuestWrite, MockControls, MockGuest, Pin } from './controls.ts';
 export type { AllocationPoint, Faults } from './faults.ts';
+export type { DmaEngine } from './iommu/index.ts';
+export { type IommuPolicy, iommuPolicies } from './iommu/policy.ts';
 export type { Journal, JournalEntry, Reason, Step } from './journal.ts';
 export { type KnownDifference, knownDifferences } from './known-differences.ts';
 export type { Access, GuestExit } from './kvm/index.ts';

@@ -126,5 +126,5 @@ export function createMock(options: MockOptions = {}): Mock {
       machine.fds.closeAll();
     },
   });
-  return { syscalls: { ...twins, ioctl: ioctlWhenItMay(calls) }, controls: makeControls(machine) };
+  return { syscalls: { ...twins, ioctl: ioctlWhenItMay(calls) }, controls: makeControls(machine, iommu) };
 }

@@ -5,7 +5,7 @@
 
 import { RangeMap } from '../../../ranges/index.ts';
 import type { Folio } from '../../memory.ts';
-import type { PageWindow } from '../../page-windows.ts';
+import type { PageOwner, PageWindow } from '../../page-windows.ts';
 import type { PageRange } from '../../ranges.ts';
 import type { AccountMode, LockedMemory } from './accounting.ts';
 
@@ -133,10 +133,18 @@ export abstract class Pages {
     return shown?.window.page(index + shown.shift);
   }
 
-  /** Whether the page was taken from its owner meanwhile, and is shown all the same. */
-  isStale(index: number): boolean {
+  /** Whose page is shown, and whether its owner has let go of it meanwhile; undefined where none is. */
+  at(index: number): { owner: PageOwner; page: number; isParted: boolean } | undefined {
     const shown = this.#shown.get(index);
-    return shown?.window.isParted(index + shown.shift) ?? false;
+    if (!shown) return undefined;
+    const page = index + shown.shift;
+    return { owner: shown.window.owner, page, isParted: shown.window.isParted(page) };
+  }
+
+  /** Whether what is shown was given back to the host: mapped without a reference, and gone. */
+  isFreed(index: number): boolean {
+    const shown = this.#shown.get(index);
+    return shown !== undefined && !shown.window.holds && shown.window.isParted(index + shown.shift);
   }
 
   /** The parts of a range that are mapped. */
