@@ -18,7 +18,14 @@ import { HostMemory } from './memory.ts';
 import { pathCalls } from './paths.ts';
 import { createPlatform, type PlatformName, platformNames } from './platform/index.ts';
 import { AddressSpace, FdTable } from './process/index.ts';
-import { type Profile, type ProfileName, profileNames, profiles, withInPlaceParameter } from './profile.ts';
+import {
+  type Profile,
+  type ProfileName,
+  profileNames,
+  profiles,
+  withInPlaceParameter,
+  withoutHugePages,
+} from './profile.ts';
 import { raceCall } from './race.ts';
 
 export interface MockOptions {
@@ -34,9 +41,9 @@ export interface MockOptions {
   readonly memlock?: number;
   /**
    * How many huge pages the host has set aside, of each size; they come on top of `memory`. Default: 1024 of 2 MiB and
-   * 16 of 1 GiB.
+   * 16 of 1 GiB. `false`: a kernel without CONFIG_KVM_GMEM_HUGETLB, whose guest_memfds have none.
    */
-  readonly hugePages?: Partial<Readonly<Record<PoolSize, number>>>;
+  readonly hugePages?: Partial<Readonly<Record<PoolSize, number>>> | false;
   /**
    * For `inplace-v13` only: the kernel is built with CONFIG_KVM_VM_MEMORY_ATTRIBUTES=y and this is the module
    * parameter kvm.gmem_in_place_conversion. Default: the configuration without the parameter, where it is always on.
@@ -53,7 +60,8 @@ const DEFAULT_MEMORY = 4 * 1024 ** 3;
 const DEFAULT_HUGE_PAGES = { '2M': 1024, '1G': 16 } as const;
 
 function profileFor(options: MockOptions): Profile {
-  const profile = profiles[checkOneOf('kernel', options.kernel ?? 'linux-7.3', profileNames)];
+  const named = profiles[checkOneOf('kernel', options.kernel ?? 'linux-7.3', profileNames)];
+  const profile = options.hugePages === false ? withoutHugePages(named) : named;
   const parameter = options.gmemInPlaceConversion;
   if (parameter === undefined) return profile;
   if (typeof parameter !== 'boolean') throw wrongType('gmemInPlaceConversion', 'a boolean', parameter);
@@ -66,7 +74,7 @@ function profileFor(options: MockOptions): Profile {
 function poolsFor({ hugePages = {} }: MockOptions): HugePagePools {
   const totals: Record<PoolSize, number> = {
     ...DEFAULT_HUGE_PAGES,
-    ...checkOptions('hugePages', hugePages, poolSizes),
+    ...checkOptions('hugePages', hugePages || {}, poolSizes),
   };
   for (const size of poolSizes) checkInteger(`hugePages['${size}']`, totals[size], 0, Number.MAX_SAFE_INTEGER);
   return makePools(totals);

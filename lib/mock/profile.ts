@@ -47,6 +47,8 @@ const GENERIC: Profile['capabilities'] = {
   KVM_CAP_IMMEDIATE_EXIT: 1,
   KVM_CAP_EXIT_HYPERCALL: 1 << 12,
   KVM_CAP_USER_MEMORY2: 1,
+  KVM_CAP_DEVICE_CTRL: 1,
+  KVM_CAP_SPLIT_IRQCHIP: 1,
   KVM_CAP_MEMORY_FAULT_INFO: 1,
   KVM_CAP_GUEST_MEMFD: 1,
 };
@@ -133,4 +135,10 @@ export function withInPlaceParameter(profile: Profile, on: boolean): Profile {
     conversion: on ? 'attributes2' : 'none',
     vmAttributes: on ? 'refused' : 'tracked',
   };
+}
+
+/** The same kernel with CONFIG_KVM_GMEM_HUGETLB=n, where the profile has it. */
+export function withoutHugePages(profile: Profile): Profile {
+  const summary = profile.summary.replace('and CONFIG_KVM_GMEM_HUGETLB', 'and CONFIG_KVM_GMEM_HUGETLB=n');
+  return { ...profile, summary, hugePages: false };
 }

@@ -11,7 +11,7 @@
  */
 
 /** Run on the host before anything else: the guest has neither a compiler's time nor a network. */
-export const prepare = ['bash', '-c', 'set -euo pipefail; . scripts/setup; setup'];
+export const prepare = ['bash', '-c', 'set -euo pipefail; . scripts/setup; setup; scripts/differential --compile'];
 
 /**
  * Built when they are not there, as by `lab build`; paths are relative to the project's folder. `--kernel` stands in for
@@ -33,5 +33,13 @@ export const tests = [
     command: ['node', 'scripts/lab/cases/vcpu-rare-exits.mjs', '--backend', 'native'],
     ktap: true,
     timeout: 100,
+  },
+  {
+    name: 'differential',
+    // The same calls each time; `scripts/differential` without a seed makes others.
+    command: ['node', '.cache/differential/main.js', '--steps', '20000', '--seed', '7215'],
+    ktap: false,
+    timeout: 600,
+    options: ['--cpus', '1'],
   },
 ];

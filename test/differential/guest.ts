@@ -1,5 +1,6 @@
 /** A guest on one kernel, without promises: the same program as `lib/kvm/guest`, driven call by call. */
 
+import { errno } from '../../lib/abi/errno.ts';
 import type { StructIoctl } from '../../lib/abi/ioctl.ts';
 import { KVM_SET_USER_MEMORY_REGION } from '../../lib/abi/kvm.ts';
 import { MAP_ANONYMOUS, MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../lib/abi/linux.ts';
@@ -114,7 +115,10 @@ export class GuestOnSide {
   /** The exit in words; none where the routine came to its end. */
   #run(): Seen {
     this.#syscalls.copyInSync(this.#area, new Uint8Array(16));
-    const ret = this.#syscalls.ioctlSync(this.vcpu, KVM_RUN.request, 0);
+    let ret: number;
+    // A signal is no answer of the kernel's; only #abandon wants to come back with EINTR.
+    do ret = this.#syscalls.ioctlSync(this.vcpu, KVM_RUN.request, 0);
+    while (ret === -errno.EINTR);
     const bytes = new Uint8Array(EXIT_BYTES);
     this.#syscalls.copyOutSync(this.#area, bytes);
     const note = describeExit(bytes);

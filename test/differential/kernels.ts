@@ -74,8 +74,9 @@ const DIALECT_PROFILES: Partial<Record<Dialect, MockOptions>> = {
 };
 
 /** The profile of a kernel: by what it speaks, and of stock kernels by their release. */
-function mockFor({ dialect, release, dialectProbes }: Features): MockOptions {
+function mockFor({ dialect, release, dialectProbes, hugePageSizes }: Features): MockOptions {
   const patched = DIALECT_PROFILES[dialect];
+  if (dialect === 'rfc-convert' && hugePageSizes.length === 0) return { ...patched, hugePages: false };
   if (!patched) return { kernel: Number.parseInt(release, 10) >= 7 ? 'linux-7.3' : 'linux-6.18' };
   const stillThere = dialectProbes.some(
     ({ request, answer }) => request === 'KVM_SET_MEMORY_ATTRIBUTES' && answer !== 'ENOTTY',

@@ -70,6 +70,12 @@ describe('what VM types take', () => {
     expect(convertible).toEqual(['default', 'sw-protected']);
   });
 
+  test('with RFC v2 in a kernel without CONFIG_KVM_GMEM_HUGETLB: no huge pages', async () => {
+    await using host = await openHost({ backend: 'mock', kernel: 'rfc-v2', hugePages: false });
+    expect(host.features.hugePageSizes).toEqual([]);
+    expect(host.features.createFlags.default).toMatchObject({ bits: 3n, hugePageSizes: [] });
+  });
+
   test('with in-place conversion: only VMs with private memory convert', async () => {
     const { createFlags, convertible } = await flagsOf('inplace-v13');
     expect(createFlags['sw-protected']).toMatchObject({ bits: 3n, initShared: true, initPrivate: true });

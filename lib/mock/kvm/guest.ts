@@ -34,17 +34,43 @@ export type GuestExit =
 
 export type Access = 'shared' | 'private';
 
-/** A translation for this access, or why there is none. */
+/** A translation for an access of the guest, or why there is none. */
 export function translate(vm: Vm, gfn: number, write: boolean, wanted: Access | undefined): Translation | GuestExit {
+  const entry = vm.mmio.find(gfn, vm.slots.generation);
+  if (entry === 'current') return mmio(gfn, write);
   const slot = vm.slots.find(gfn);
-  const privateAccess = isPrivateAccess(vm, gfn, slot, wanted);
+  // Emulated MMIO is shared only, and so is the access that comes by a stale entry.
+  return fault(vm, gfn, slot, write, entry === undefined && isPrivateAccess(vm, gfn, slot, wanted));
+}
+
+/** KVM_PRE_FAULT_MEMORY stands for a read, and asks no page table: a slot that may only be read can be populated too. */
+export function preFault(vm: Vm, gfn: number): Translation | GuestExit {
+  const slot = vm.slots.find(gfn);
+  return fault(vm, gfn, slot, false, isPrivateAccess(vm, gfn, slot, undefined));
+}
+
+const mmio = (gfn: number, write: boolean): GuestExit => ({ reason: 'mmio', gpa: toBytes(gfn), write });
+
+function fault(
+  vm: Vm,
+  gfn: number,
+  slot: Memslot | undefined,
+  write: boolean,
+  privateAccess: boolean,
+): Translation | GuestExit {
   const present = vm.stage2.get(gfn);
   if (present && present.private === privateAccess && (!write || present.writable)) return present;
-  if (!slot && !privateAccess) return { reason: 'mmio', gpa: toBytes(gfn), write };
   if (privateAccess !== isPrivate(vm, gfn, slot)) return memoryFault(gfn, -errno.EFAULT, privateAccess);
+  if (!slot && !privateAccess) {
+    // Guests with a private bit say themselves what they ask for, whatever the entry.
+    if (vm.type === KVM_X86_SW_PROTECTED_VM) vm.mmio.add(gfn, vm.slots.generation);
+    return mmio(gfn, write);
+  }
   const made = makeTranslation(vm, gfn, slot, write, privateAccess);
   if ('reason' in made) return made;
-  return vm.stage2.install(made) ? made : { reason: 'retry', gpa: toBytes(gfn) };
+  if (!vm.stage2.install(made)) return { reason: 'retry', gpa: toBytes(gfn) };
+  vm.mmio.delete(made.gfns);
+  return made;
 }
 
 function memoryFault(gfn: number, error: number, privateAccess: boolean): GuestExit {
@@ -78,7 +104,7 @@ function makeTranslation(
 ): Translation | GuestExit {
   if (!slot) return memoryFault(gfn, -errno.EFAULT, privateAccess);
   if (privateAccess || slot.gmem?.only) return fromGuestMemfd(vm, gfn, slot, privateAccess);
-  if (write && slot.flags & KVM_MEM_READONLY) return { reason: 'mmio', gpa: toBytes(gfn), write };
+  if (write && slot.flags & KVM_MEM_READONLY) return mmio(gfn, write);
   const address = slot.userspaceAddr + toBytes(gfn - slot.baseGfn);
   const writable = !(slot.flags & KVM_MEM_READONLY) && write;
   const folio = vm.machine.addressSpace.touch(address, writable, 'gup');

@@ -69,6 +69,7 @@ function modify(vm: Vm, old: Memslot, region: Region): number {
   if (region.userspace_addr !== old.userspaceAddr || toPages(region.memory_size) !== old.pages) return -errno.EINVAL;
   if ((region.flags ^ old.flags) & fixed) return -errno.EINVAL;
   const moved: Memslot = { ...old, flags: region.flags, baseGfn: toPages(region.guest_phys_addr) };
+  if (moved.baseGfn === old.baseGfn && moved.flags === old.flags) return 0;
   if (moved.baseGfn !== old.baseGfn) {
     if (vm.slots.overlapping(old.addressSpace, old.id, gfnRange(moved))) return -errno.EEXIST;
     if (gfnRange(moved).end - 1 > MAX_GFN) return -errno.EINVAL;

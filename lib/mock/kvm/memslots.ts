@@ -54,6 +54,12 @@ export class Memslots {
   /** By address space, where its slots lie in guest-physical memory. */
   readonly #byGfn = new Map<number, RangeIndex<Memslot>>();
   readonly #byHostPage = new RangeIndex<Memslot>();
+  #generation = 0;
+
+  /** Another with each change of address space 0, where vCPUs run outside system management mode. */
+  get generation(): number {
+    return this.#generation;
+  }
 
   #key(addressSpace: number, id: number): number {
     return addressSpace * 0x10000 + id;
@@ -72,12 +78,14 @@ export class Memslots {
   put(slot: Memslot): void {
     const old = this.get(slot.addressSpace, slot.id);
     if (old) this.delete(old);
+    if (slot.addressSpace === 0) this.#generation++;
     this.#slots.set(this.#key(slot.addressSpace, slot.id), slot);
     this.#gfnsOf(slot.addressSpace).add(gfnRange(slot), slot);
     if (slot.userspaceAddr !== 0n) this.#byHostPage.add(hostRange(slot), slot);
   }
 
   delete(slot: Memslot): void {
+    if (slot.addressSpace === 0) this.#generation++;
     this.#slots.delete(this.#key(slot.addressSpace, slot.id));
     this.#gfnsOf(slot.addressSpace).delete(slot);
     this.#byHostPage.delete(slot);

@@ -22,7 +22,7 @@ import type { Folio } from '../memory.ts';
 import { MockFile, type UserMemory, type Vma } from '../process/index.ts';
 import { isAligned, toBytes, toPages, wraps } from '../ranges.ts';
 import { Dispatcher, type WriteBack } from './dispatch.ts';
-import { type GuestExit, translate } from './guest.ts';
+import { type GuestExit, preFault } from './guest.ts';
 import { guestPhysicalMemory } from './guest-physical.ts';
 import { RUN_AREA_PAGES, RunArea } from './run-area.ts';
 import type { Vm } from './vm.ts';
@@ -162,7 +162,7 @@ const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 type PreFault = typeof KVM_PRE_FAULT_MEMORY;
 
 /** kvm_vcpu_pre_fault_memory(): success once a single page was mapped; what is left goes back in the struct. */
-function preFault(vcpu: VcpuFile, args: IoctlOut<PreFault>, writeBack: WriteBack<PreFault>): number {
+function preFaultMemory(vcpu: VcpuFile, args: IoctlOut<PreFault>, writeBack: WriteBack<PreFault>): number {
   const { vm } = vcpu;
   if (!vm.machine.profile.capabilities.KVM_CAP_PRE_FAULT_MEMORY) return -errno.EINVAL;
   const { gpa, size, flags } = args;
@@ -170,8 +170,7 @@ function preFault(vcpu: VcpuFile, args: IoctlOut<PreFault>, writeBack: WriteBack
   let done = 0n;
   let result = bad ? -errno.EINVAL : 0;
   while (result === 0 && done < size) {
-    // It stands for a read: a slot that may only be read can be populated, too.
-    const found = translate(vm, toPages(gpa + done), false, undefined);
+    const found = preFault(vm, toPages(gpa + done));
     if ('reason' in found) result = 'errno' in found ? found.errno : -errno.ENOENT;
     else done = least(size, toBytes(found.gfns.end) - gpa);
   }
@@ -194,4 +193,4 @@ const dispatcher = new Dispatcher<VcpuFile>()
   .on(KVM_GET_MP_STATE, (vcpu, _args, writeBack) => writeBack({ mp_state: vcpu.mpState }))
   // Without an in-kernel interrupt controller there is nothing to wait for.
   .on(KVM_SET_MP_STATE, (_vcpu, { mp_state }) => (mp_state === KVM_MP_STATE_RUNNABLE ? 0 : -errno.EINVAL))
-  .on(KVM_PRE_FAULT_MEMORY, preFault);
+  .on(KVM_PRE_FAULT_MEMORY, preFaultMemory);

@@ -8,6 +8,7 @@ import type { MmuNotifier } from '../process/index.ts';
 import { intersect, type PageRange, toPages } from '../ranges.ts';
 import type { Machine } from './machine.ts';
 import { gfnRange, hostRange, type Memslot, Memslots } from './memslots.ts';
+import { MmioEntries } from './mmio-entries.ts';
 import { Stage2, type Translation } from './stage2.ts';
 
 export class Vm {
@@ -16,6 +17,7 @@ export class Vm {
   readonly number: number;
   readonly slots = new Memslots();
   readonly stage2 = new Stage2();
+  readonly mmio = new MmioEntries();
   /** KVM_MEMORY_ATTRIBUTE_* by guest page, as KVM_SET_MEMORY_ATTRIBUTES stores them. */
   readonly attributes = new RangeMap<bigint>(0n);
   /** Taken for as long as the VM lives. */

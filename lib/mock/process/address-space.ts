@@ -1,7 +1,7 @@
 /** A process's memory: its mappings, and copying through them as the kernel copies, with a short count and no signal. */
 
 import { errno } from '../../abi/errno.ts';
-import { I64_MAX } from '../../abi/invalid.ts';
+import { I64_MAX, U64_MAX } from '../../abi/invalid.ts';
 import {
   MADV_DONTNEED,
   MADV_POPULATE_READ,
@@ -17,6 +17,8 @@ import {
   PROT_EXEC,
   PROT_READ,
   PROT_WRITE,
+  S_IFMT,
+  S_IFREG,
 } from '../../abi/linux.ts';
 import type { Folio, HostMemory } from '../memory.ts';
 import { isAligned, type PageRange, toPages } from '../ranges.ts';
@@ -246,6 +248,12 @@ export class AddressSpace {
 
 const roundUp = (address: bigint, unit: bigint): bigint => ((address + unit - 1n) / unit) * unit;
 
+/** file_mmap_size_max(): drivers' files, KVM's among them, have no end but that of numbers. */
+function endOf(file: MockFile): bigint {
+  const isRegular = (file.stat().mode & S_IFMT) === S_IFREG;
+  return isRegular ? I64_MAX : U64_MAX;
+}
+
 /** What do_mmap() checks before it asks the file, in its order: 0 or -errno. */
 function refuses({ length, prot, flags, file, offset }: MapRequest): number {
   if (!isAligned(offset)) return -errno.EINVAL;
@@ -256,7 +264,7 @@ function refuses({ length, prot, flags, file, offset }: MapRequest): number {
   const type = flags & MAP_TYPE;
   const isPlain = type === MAP_SHARED || type === MAP_PRIVATE;
   if (flags & MAP_ANONYMOUS || !file) return isPlain ? 0 : -errno.EINVAL;
-  const lastOffset = I64_MAX - BigInt(pageCount * PAGE_SIZE);
+  const lastOffset = endOf(file) - BigInt(pageCount * PAGE_SIZE);
   if (BigInt.asUintN(64, offset) >> 12n > lastOffset >> 12n) return -errno.EOVERFLOW;
   if ((pageCount * PAGE_SIZE) % file.mappingUnit !== 0) return -errno.EINVAL;
   if (!isPlain && type !== MAP_SHARED_VALIDATE) return -errno.EINVAL;
