@@ -36,6 +36,7 @@ const options = {
   kernel: { value: 'NAME', words: profileNames, many: true, help: 'the kernel the mock is' },
   platform: { value: 'NAME', words: platformNames, many: true, help: 'the hardware the mock is on' },
   dialect: { value: 'NAME', words: dialectNames, help: 'take this conversion ABI instead of probing for one' },
+  journal: { help: 'print the steps inside the calls of each case; of a real kernel as root, by tracing it' },
   json: { help: 'print JSON lines, one object for each group and case, in place of KTAP' },
   timeout: { value: 'SECONDS', help: `how long a case may take (default ${DEFAULT_TIMEOUT / 1000})` },
   bail: { help: 'stop at the first failure; the rest is reported as skipped' },
@@ -77,6 +78,7 @@ export function selftestCommand(cases: readonly AnyCase[], program: string): Com
         timeout,
         signal: io.signal,
         bail: given.bail ?? false,
+        journal: given.journal ?? false,
       });
     },
   };

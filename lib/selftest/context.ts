@@ -24,10 +24,8 @@ export class T extends Checks {
   readonly #reported: Problem[] = [];
   #steps: StepLog | undefined;
 
-  /** `steps`: a log that is open already and stays open. */
-  constructor(host: Host, requires: Requires, signal: AbortSignal, steps?: StepLog) {
+  constructor(host: Host, requires: Requires, signal: AbortSignal) {
     super();
-    this.#steps = steps;
     this.host = host;
     this.signal = signal;
     this.#requires = requires;

@@ -4,6 +4,7 @@ import { KtapWriter } from '../ktap/index.ts';
 import { type GroupSpec, specName } from './groups.ts';
 import type { CaseResult, Problem } from './outcome.ts';
 import { DEFAULT_PROGRAM, type GroupInfo, type Reporter, rerunCommand, titleOf } from './reporter.ts';
+import { stepsText } from './steps-text.ts';
 
 export class KtapReporter implements Reporter {
   readonly #ktap: KtapWriter;
@@ -34,11 +35,13 @@ export class KtapReporter implements Reporter {
     ktap.diagnostic(`${group.name}: ${group.description} (${group.why})`);
     ktap.diagnostic(`kernel ${group.release}, platform ${group.platform}, VM types ${group.vmTypes.join(', ')}`);
     ktap.diagnostic(`conversion dialect ${group.dialect}: ${group.dialectReason}`);
+    if (group.steps !== undefined) ktap.diagnostic(`steps inside calls: ${group.steps}`);
   }
 
   result(result: CaseResult): void {
     const { group, ktap } = this.#open!;
     for (const note of result.notes) ktap.diagnostic(note);
+    if (result.steps !== undefined) ktap.diagnostic(stepsText(result.steps));
     for (const problem of result.problems) ktap.diagnostic(problemText(problem));
     if (result.outcome === 'fail' || result.outcome === 'timeout') {
       ktap.diagnostic(`what it tests: ${result.about}`);

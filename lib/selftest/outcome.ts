@@ -1,5 +1,7 @@
 /** How a case ended, and what went wrong in it. */
 
+import type { JournalEntry } from '../mock/index.ts';
+
 /** Thrown by `t.skip()`: an outcome, not an error. */
 export class SkipError extends Error {
   override readonly name = 'SkipError';
@@ -34,6 +36,8 @@ export interface CaseResult {
   readonly reason: string;
   readonly problems: readonly Problem[];
   readonly notes: readonly string[];
+  /** The steps inside its calls, where they were asked for; a sentence where they are not to be had. */
+  readonly steps?: readonly JournalEntry[] | string;
   /** Checks that were made. */
   readonly checks: number;
   readonly milliseconds: number;

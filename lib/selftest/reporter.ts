@@ -18,6 +18,8 @@ export interface GroupInfo {
   readonly vmTypes: readonly string[];
   readonly dialect: string;
   readonly dialectReason: string;
+  /** Where the steps inside calls come from, when they were asked for. */
+  readonly steps?: string;
 }
 
 export interface Reporter {

@@ -7,6 +7,7 @@ import type { Entry } from './filter.ts';
 import { holdings, leakProblem } from './leaks.ts';
 import { type CaseResult, CheckError, type Problem, SkipError } from './outcome.ts';
 import { problemFrom } from './problem.ts';
+import { type StepLog, stepsIn } from './step-log.ts';
 import { within } from './time.ts';
 import { unmet } from './unmet.ts';
 
@@ -17,6 +18,8 @@ export interface CaseOptions {
   readonly signal?: AbortSignal;
   /** Given the context before the case begins; errors nobody awaits can be put down to it. */
   readonly onStart?: (t: T) => void;
+  /** Where the steps inside the case's calls are read from, for its report. */
+  readonly steps?: StepLog;
 }
 
 export const DEFAULT_TIMEOUT = 45_000;
@@ -32,6 +35,7 @@ export async function runCase(host: Host, entry: Entry, options: CaseOptions = {
   if (missing !== undefined) return report(entry, started, { outcome: 'skip', reason: missing });
   const before = holdings(host);
   host.mock?.journal.clear();
+  options.steps?.clear();
   const stop = new AbortController();
   const t = new T(host, requires, stop.signal);
   options.onStart?.(t);
@@ -41,7 +45,8 @@ export async function runCase(host: Host, entry: Entry, options: CaseOptions = {
   host.mock?.faults.reset();
   const leak = leakProblem(before, holdings(host));
   if (leak) problems.push(leak);
-  return report(entry, started, judge(ended, problems, t), problems, t);
+  const result = report(entry, started, judge(ended, problems, t), problems, t);
+  return options.steps ? { ...result, steps: stepsIn(options.steps) } : result;
 }
 
 async function run(t: T, { definition, value }: Entry, options: CaseOptions): Promise<Ended> {

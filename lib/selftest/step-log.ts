@@ -49,3 +49,19 @@ export function whyTooLittle({ unseen }: StepLog, { features: { dialect } }: Hos
   const list = missing.map(({ what, functions }) => `${what} (${functions.join(', ')})`).join('; ');
   return `needs to see the kernel's steps, and none of these functions can be watched: ${list}`;
 }
+
+/** For reports: what a log is made of, and what it lacks. */
+export function sourceOf({ unseen }: StepLog, { mock }: Host): string {
+  if (mock) return "the mock's journal, from where a case last cleared it";
+  const list = unseen.map(({ what, functions }) => `${what} (no ${functions.join(', ')})`);
+  return ["kprobes on the kernel's functions", ...(list.length > 0 ? [`not seen: ${list.join('; ')}`] : [])].join('; ');
+}
+
+/** What a log holds, or why that cannot be said. */
+export function stepsIn(log: StepLog): StepLog['entries'] | string {
+  try {
+    return [...log.entries];
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

@@ -3,6 +3,7 @@
 import { exitCode, type Totals } from '../ktap/index.ts';
 import type { Host } from '../kvm/index.ts';
 import { BackendUnavailableError } from '../syscalls/unavailable.ts';
+import { TracingUnavailableError } from '../trace/index.ts';
 import { requirements } from './case.ts';
 import type { T } from './context.ts';
 import type { Entry } from './filter.ts';
@@ -11,11 +12,14 @@ import type { CaseResult } from './outcome.ts';
 import { problemFrom } from './problem.ts';
 import type { GroupInfo, Reporter } from './reporter.ts';
 import { type CaseOptions, runCase } from './run-case.ts';
+import { openStepLog, type StepLog, sourceOf } from './step-log.ts';
 import { unmet } from './unmet.ts';
 
 export interface SuiteOptions extends Pick<CaseOptions, 'timeout' | 'signal'> {
   /** Stop at the first failure. */
   readonly bail?: boolean;
+  /** Report the steps inside the calls of every case. */
+  readonly journal?: boolean;
   /** Opens a group's host; injected, so that the runner itself can be tested. */
   readonly open: (spec: GroupSpec) => Promise<Host>;
 }
@@ -86,6 +90,7 @@ class Run {
   #totals: Totals = { pass: 0, fail: 0, xfail: 0, xpass: 0, skip: 0, error: 0 };
   #current: T | undefined;
   #stopped: string | undefined;
+  #steps: StepLog | undefined;
 
   constructor(entries: readonly Entry[], reporter: Reporter, options: SuiteOptions) {
     this.#entries = entries;
@@ -114,13 +119,31 @@ class Run {
       this.#reporter.absent(group.spec, group.reason);
       return;
     }
-    this.#reporter.groupBegin(describe(group.spec, group.host), this.#entries.length);
-    for (const entry of this.#entries) {
-      const result = await this.#case(group.host, entry);
-      this.#count(result.outcome === 'timeout' ? 'fail' : result.outcome);
-      this.#reporter.result(result);
+    const info = describe(group.spec, group.host);
+    const source = this.#options.journal ? { steps: this.#watch(group.host) } : {};
+    try {
+      this.#reporter.groupBegin({ ...info, ...source }, this.#entries.length);
+      for (const entry of this.#entries) {
+        const result = await this.#case(group.host, entry);
+        this.#count(result.outcome === 'timeout' ? 'fail' : result.outcome);
+        this.#reporter.result(result);
+      }
+      this.#reporter.groupEnd();
+    } finally {
+      this.#steps?.close();
+      this.#steps = undefined;
     }
-    this.#reporter.groupEnd();
+  }
+
+  /** Opens the log that the group's steps are read from. Answers what there is to see, in words. */
+  #watch(host: Host): string {
+    try {
+      this.#steps = openStepLog(host);
+      return sourceOf(this.#steps, host);
+    } catch (error) {
+      if (error instanceof TracingUnavailableError) return error.message;
+      throw error;
+    }
   }
 
   async #case(host: Host, entry: Entry): Promise<CaseResult> {
@@ -132,7 +155,11 @@ class Run {
     };
     // The mock answers without a turn of the event loop; signals and strays need one.
     await new Promise(setImmediate);
-    const result = await runCase(host, entry, { ...this.#options, onStart });
+    const result = await runCase(host, entry, {
+      ...this.#options,
+      onStart,
+      ...(this.#steps && { steps: this.#steps }),
+    });
     if (bail && result.problems.length > 0) this.#stopped = 'not run: an earlier case failed (--bail)';
     return result;
   }
