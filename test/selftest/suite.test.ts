@@ -55,6 +55,29 @@ describe('KTAP', () => {
     expect(dialect).toMatch(/^# conversion dialect rfc-convert: /);
   });
 
+  it('shows the steps inside calls where they are asked for, and where they come from', async () => {
+    const converts = make('converts', async (t) => {
+      const vm = await t.vm('sw-protected');
+      const gmem = await t.gmem(vm, { size: 0x4000, mmap: true, initially: 'shared' });
+      t.succeeds(await gmem.tryConvert({ offset: 0x1000, size: 0x2000, to: 'private' }), 'converting');
+    });
+    const { text } = await run([converts, good], one, { journal: true });
+    const [first, second] = parseKtap(text).tests[0]!.tests!;
+    expect(first!.diagnostics[3]).toMatch(/^# steps inside calls: the mock's journal/);
+    expect(first!.diagnostics.slice(4)).toEqual([
+      '# steps:',
+      expect.stringMatching(/^# {3}invalidate-begin {2}inode \d+ {2}0x1 to 0x3 {2}convert-to-private$/),
+      expect.stringMatching(/^# {3}unmap-host {8}inode \d+ {2}0x1 to 0x3 {2}convert-to-private$/),
+      expect.stringMatching(/^# {3}check-references {2}inode \d+ {2}0x1 to 0x3 {2}free$/),
+      expect.stringMatching(/^# {3}set-shareability {2}inode \d+ {2}0x1 to 0x3 {2}private$/),
+      expect.stringMatching(/^# {3}invalidate-end {4}inode \d+ {2}0x1 to 0x3 {2}convert-to-private$/),
+      // The file is closed when the case ends.
+      expect.stringMatching(/^# {3}invalidate-begin {2}inode \d+ {2}0x0 to 0x4 {2}release$/),
+      expect.stringMatching(/^# {3}invalidate-end {4}inode \d+ {2}0x0 to 0x4 {2}release$/),
+    ]);
+    expect(second!.diagnostics).toEqual(['# steps: none']);
+  });
+
   it('explains a failure before its result, and says how to see it again', async () => {
     const { text, code } = await run([good, make('bad', bad.run, { variants: { small: undefined } })]);
     expect(code).toBe(1);
