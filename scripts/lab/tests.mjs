@@ -20,6 +20,29 @@ export const prepare = ['bash', '-c', 'set -euo pipefail; . scripts/setup; setup
  */
 export const kernels = [{ name: 'default' }];
 
+const SEED = 7215;
+
+/**
+ * The mock against the kernel, in several machines with calls of their own. The same calls each time: `scripts/differential`
+ * without a seed makes others. An emulated CPU makes about 80 steps a second.
+ *
+ * @param {{ steps: number, machines: number }} parts
+ * @returns {LabTest[]}
+ */
+const differential = ({ steps, machines }) =>
+  Array.from({ length: machines }, (_, i) => ({
+    name: `differential-${i + 1}`,
+    command: [
+      'node',
+      '.cache/differential/main.js',
+      ...['--steps', String(steps / machines)],
+      ...['--seed', String(SEED + i * steps)],
+    ],
+    ktap: false,
+    timeout: 600,
+    options: ['--cpus', '1'],
+  }));
+
 /** @type {readonly LabTest[]} */
 export const tests = [
   {
@@ -34,12 +57,5 @@ export const tests = [
     ktap: true,
     timeout: 100,
   },
-  {
-    name: 'differential',
-    // The same calls each time; `scripts/differential` without a seed makes others.
-    command: ['node', '.cache/differential/main.js', '--steps', '20000', '--seed', '7215'],
-    ktap: false,
-    timeout: 600,
-    options: ['--cpus', '1'],
-  },
+  ...differential({ steps: 20_000, machines: 2 }),
 ];
