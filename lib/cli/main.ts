@@ -3,12 +3,17 @@
 import { readFileSync } from 'node:fs';
 import { cases } from '../selftest/cases/index.ts';
 import { DEFAULT_PROGRAM } from '../selftest/index.ts';
+import { compareCommand } from './compare-command.ts';
 import { doctor } from './doctor-command.ts';
 import type { Command, ExitCode, Io } from './io.ts';
 import { isHelp, print, runCommand } from './run-command.ts';
 import { selftestCommand } from './selftest-command.ts';
 
-const commands: Readonly<Record<string, Command>> = { selftest: selftestCommand(cases, DEFAULT_PROGRAM), doctor };
+const commands: Readonly<Record<string, Command>> = {
+  selftest: selftestCommand(cases, DEFAULT_PROGRAM),
+  doctor,
+  compare: compareCommand,
+};
 
 const HELP = `gmem: Linux's confidential-memory interfaces, on a real kernel or on a mock of one
 

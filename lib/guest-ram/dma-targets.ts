@@ -29,7 +29,8 @@ export function spaceOf(target: DmaTarget, backing: Backing, by: MapBy): DmaSpac
   return containerSpace(target, backing);
 }
 
-function ioasSpace(ioas: Ioas, { gmem, mapping }: Backing, by: MapBy): DmaSpace {
+/** An IOAS, for the memory of a GuestRam or what a GuestRam is made of. */
+export function ioasSpace(ioas: Ioas, { gmem, mapping }: Pick<Backing, 'gmem' | 'mapping'>, by: MapBy): DmaSpace {
   return {
     key: ioas,
     title: `IOAS ${ioas.id}`,

@@ -35,7 +35,7 @@ describe('gmem', () => {
     }
   });
 
-  it.each(['selftest', 'doctor'])('%s has a help', async (command) => {
+  it.each(['selftest', 'doctor', 'compare'])('%s has a help', async (command) => {
     for (const words of [
       [command, '--help'],
       [command, '-h'],
@@ -50,7 +50,7 @@ describe('gmem', () => {
 
   it.each([
     [[], /usage: gmem COMMAND/],
-    [['selftset'], /^gmem: no command 'selftset'; there is selftest, doctor\n$/],
+    [['selftset'], /^gmem: no command 'selftset'; there is selftest, doctor, compare\n$/],
     [['constructor'], /no command 'constructor'/],
     [['--verbose'], /no command '--verbose'/],
     [['selftest', '--kernal', 'x'], /^gmem selftest: Unknown option '--kernal'\nsee gmem selftest --help\n$/],
