@@ -19,5 +19,5 @@ export { type MemoryOptions, tryMemory } from './memory.ts';
 export { tryIommufd } from './open.ts';
 export type { Access, InclusiveRange, IovaRange, MapMemoryOptions } from './options.ts';
 export { type MapRegionOptions, type RegionName, VfioRegion, type Width } from './region.ts';
-export { IommufdTest, MockAccess, MockDevice } from './test-driver.ts';
+export { IommufdTest, MockAccess, MockDevice, type TransferOptions } from './test-driver.ts';
 export { type OpenDeviceOptions, Vfio } from './vfio.ts';

@@ -7,6 +7,7 @@ import { checkBigint, checkBytes, checkInteger, U64_MAX, wrongType } from '../ab
 import type { Ioctl, IoctlOut } from '../abi/ioctl.ts';
 import {
   iommuTest,
+  MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
   MOCK_FLAGS_ACCESS_WRITE,
@@ -154,6 +155,17 @@ async function askOn<I extends Ioctl>(
 
 const done = (outcome: IoctlOutcome<unknown>): Result<void> => (outcome.ok ? success(undefined) : outcome);
 
+export interface TransferOptions {
+  /**
+   * Goes through the pages that devices have pinned, where they have, as DMA does: true of files, and of memory by its
+   * address where more than one page is transferred. Otherwise a page is looked up anew by its address, and after a
+   * truncation is another one. Source: iopt_pages_rw_access(), drivers/iommu/iommufd/pages.c.
+   */
+  readonly pinned?: boolean;
+}
+
+const slowly = (pinned: boolean): number => (pinned ? MOCK_ACCESS_RW_SLOW_PATH : 0);
+
 /** A file of its own; its number is what the operations take for an id. */
 export class MockAccess extends Resource {
   readonly #state: IommufdState;
@@ -166,12 +178,12 @@ export class MockAccess extends Resource {
   }
 
   /** Reads as much as the buffer holds. */
-  async tryRead(iova: bigint, bytes: Uint8Array): Promise<Result<void>> {
-    return await this.#transfer(iova, bytes, 0);
+  async tryRead(iova: bigint, bytes: Uint8Array, { pinned = false }: TransferOptions = {}): Promise<Result<void>> {
+    return await this.#transfer(iova, bytes, slowly(pinned));
   }
 
-  async tryWrite(iova: bigint, bytes: Uint8Array): Promise<Result<void>> {
-    return await this.#transfer(iova, bytes, MOCK_ACCESS_RW_WRITE);
+  async tryWrite(iova: bigint, bytes: Uint8Array, { pinned = false }: TransferOptions = {}): Promise<Result<void>> {
+    return await this.#transfer(iova, bytes, MOCK_ACCESS_RW_WRITE | slowly(pinned));
   }
 
   /** Pins a range; the answer is a number for `tryUnpin`. `address` is the memory that must be there. */

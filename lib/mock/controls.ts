@@ -6,6 +6,7 @@ import { PAGE_SIZE } from '../abi/linux.ts';
 import type { Faults } from './faults.ts';
 import { type GuestMemfdInode, hostFault } from './guest-memfd/index.ts';
 import { type DmaEngine, dmaEngine, type IommuSystem } from './iommu/index.ts';
+import type { IommuPolicy } from './iommu/policy.ts';
 import type { Journal } from './journal.ts';
 import { type Access, access, type GuestExit, GuestMemfdFile, type Machine, VmFile } from './kvm/index.ts';
 import type { Folio } from './memory.ts';
@@ -51,6 +52,8 @@ export interface MockGuest {
 export interface MockControls {
   readonly profile: Profile;
   readonly platform: PlatformName;
+  /** How the IOMMU has a guest_memfd's pages. */
+  readonly iommuPolicy: IommuPolicy;
   readonly journal: Journal;
   readonly faults: Faults;
   /** Fds open in the mock process. */
@@ -78,6 +81,7 @@ export function makeControls(machine: Machine, { host: iommu }: IommuSystem): Mo
   return {
     profile: machine.profile,
     platform: machine.platform.name,
+    iommuPolicy: iommu.policy,
     journal: machine.journal,
     faults: machine.faults,
     get openFds() {

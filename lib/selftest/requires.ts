@@ -2,6 +2,7 @@
 
 import type { CapabilityName, Dialect, HugePageSize } from '../abi/index.ts';
 import type { VmType } from '../kvm/index.ts';
+import type { IommuPolicy } from '../mock/index.ts';
 
 /** What a host must offer for a case to run there. `unmet()` compares it with a host. */
 export interface Requires {
@@ -37,6 +38,8 @@ export interface Requires {
   readonly iommufd?: true;
   /** Mock devices and domains on it (CONFIG_IOMMUFD_TEST). */
   readonly iommufdTest?: true;
+  /** How the IOMMU has a guest_memfd's pages. A mock is opened anew for it; a real kernel pins them, and no more. */
+  readonly iommuPolicy?: IommuPolicy;
   /** /dev/vfio/vfio. */
   readonly vfioContainer?: true;
   /** A device that vfio-pci has; 'edu': one that can be told to start transfers. Tests do with it what they like. */

@@ -2,12 +2,14 @@
 
 import type { Host } from '../kvm/index.ts';
 import { requirements } from './case.ts';
+import { caseHost } from './case-host.ts';
 import { T } from './context.ts';
 import type { Entry } from './filter.ts';
 import { holdings, leakProblem } from './leaks.ts';
 import { type CaseResult, CheckError, type Problem, SkipError } from './outcome.ts';
 import { problemFrom } from './problem.ts';
-import { type StepLog, stepsIn } from './step-log.ts';
+import type { Requires } from './requires.ts';
+import { openStepLog, type StepLog, stepsIn } from './step-log.ts';
 import { within } from './time.ts';
 import { unmet } from './unmet.ts';
 
@@ -33,6 +35,23 @@ export async function runCase(host: Host, entry: Entry, options: CaseOptions = {
   const requires = requirements(entry.definition, entry.value);
   const missing = unmet(requires, host);
   if (missing !== undefined) return report(entry, started, { outcome: 'skip', reason: missing });
+  const own = await caseHost(requires, host);
+  try {
+    const isOwn = own.host !== host;
+    const steps = isOwn && options.steps ? { steps: openStepLog(own.host) } : {};
+    return await runOn(own.host, { entry, requires, started }, { ...options, ...steps });
+  } finally {
+    await own.close();
+  }
+}
+
+interface Begun {
+  readonly entry: Entry;
+  readonly requires: Requires;
+  readonly started: number;
+}
+
+async function runOn(host: Host, { entry, requires, started }: Begun, options: CaseOptions): Promise<CaseResult> {
   const before = holdings(host);
   host.mock?.journal.clear();
   options.steps?.clear();

@@ -3,6 +3,7 @@
 import type { Dialect } from '../abi/index.ts';
 import { isEdu } from '../iommu/index.ts';
 import type { Host, VmType } from '../kvm/index.ts';
+import type { IommuPolicy } from '../mock/index.ts';
 import { whyNoPins } from './pin.ts';
 import type { CreateFlag, Requires } from './requires.ts';
 import { whyNoSteps } from './step-log.ts';
@@ -147,6 +148,17 @@ const iommu: Rule = (requires, { features }) => {
   return undefined;
 };
 
+const DESIGNS: Record<Exclude<IommuPolicy, 'pin'>, string> = {
+  'trust-vmm': 'that maps a guest_memfd by its file ("iommufd: Allow mapping from KVM\'s guest_memfd", RFC)',
+  notifier: 'that guest_memfd calls back before memory changes hands (proposed in June 2025)',
+  'revoke-area': 'whose areas guest_memfd can revoke (proposed in February 2026)',
+};
+
+const iommuPolicy: Rule = ({ iommuPolicy: wanted }, { mock, features }) => {
+  if (wanted === undefined || wanted === 'pin' || mock) return undefined;
+  return `needs an iommufd ${DESIGNS[wanted]}; that of this kernel (${features.release}) pins: --backend mock`;
+};
+
 const vfioDevice: Rule = ({ vfioDevice: wanted }, { features }) => {
   const { vfioDevices, vfioPci, iommuGroups } = features;
   if (wanted === undefined || vfioDevices.some((device) => wanted === 'any' || isEdu(device))) return undefined;
@@ -181,6 +193,7 @@ const RULES: readonly Rule[] = [
   steps,
   real,
   iommu,
+  iommuPolicy,
   vfioDevice,
   mockOnly,
 ];

@@ -64,6 +64,7 @@ describe('what a plain kernel lacks', () => {
     [{ guest: true }, /^needs a guest that touches memory: no vCPUs yet$/],
     [{ iommufd: true }, /^needs iommufd \(CONFIG_IOMMUFD; modprobe iommufd\): \/dev\/iommu does not open: ENOENT$/],
     [{ iommufdTest: true }, /CONFIG_IOMMUFD_TEST=y/],
+    [{ iommuPolicy: 'notifier' }, /^needs an iommufd that guest_memfd calls back.*\(6\.18\.44\) pins: --backend mock$/],
     [{ vfioContainer: true, vfioDevice: 'any' }, /^needs an IOMMU, and there is none/],
     [{ fork: true }, /process.*--backend mock$/],
     [{ faults: true }, /--backend mock$/],

@@ -31,6 +31,7 @@ import { cases as requestNumbers } from './request-numbers.ts';
 import { cases as requests } from './requests.ts';
 import { cases as setMemoryRegion } from './set-memory-region.ts';
 import { cases as stat } from './stat.ts';
+import { cases as thread } from './thread.ts';
 import { cases as vcpuExits } from './vcpu-exits.ts';
 import { cases as vcpuRun } from './vcpu-run.ts';
 
@@ -66,5 +67,6 @@ export const cases: readonly AnyCase[] = [
   ...conversions,
   ...racesMemory,
   ...racesConvert,
+  ...thread,
   ...iommu,
 ];

@@ -41,6 +41,11 @@ export class InKernelAccess extends IommufdObject implements InKernelUser {
     if (!options.locks) context.file.get();
   }
 
+  /** The address space that it reaches, for the journal. */
+  get title(): string {
+    return this.#ioas?.title ?? 'no ioas';
+  }
+
   get takesPages(): boolean {
     return this.#options.takesPages;
   }

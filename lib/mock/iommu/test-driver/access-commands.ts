@@ -167,7 +167,8 @@ export function accessRw(context: IommufdContext, args: Args<'ACCESS_RW'>): numb
   for (const part of parts) {
     const piece = bytes.subarray(done, done + Number(part.length));
     const slow = (flags & MOCK_ACCESS_RW_SLOW_PATH) !== 0;
-    const error = copyThrough(context.host, part.area.pages, part.area.byteAt(part.from), piece, { write, slow });
+    const how = { write, slow, target: file.access.title, iova: part.from };
+    const error = copyThrough(context.host, part.area.pages, part.area.byteAt(part.from), piece, how);
     if (error !== 0) return error;
     done += piece.length;
   }

@@ -1,0 +1,7 @@
+/** Conversions and truncations of memory that devices have, in each design that was proposed: in the order of reports. */
+
+import type { AnyCase } from '../case.ts';
+import { cases as conversion } from './thread-conversion.ts';
+import { cases as truncation } from './thread-truncation.ts';
+
+export const cases: readonly AnyCase[] = [...conversion, ...truncation];
