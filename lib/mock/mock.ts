@@ -10,7 +10,7 @@ import { MockCalls } from './calls.ts';
 import { type MockControls, makeControls } from './controls.ts';
 import { Faults } from './faults.ts';
 import { type HugePagePools, makePools, type PoolSize, poolSizes } from './huge-page-pool.ts';
-import { IommuSystem } from './iommu/index.ts';
+import { type DeviceOption, IommuSystem } from './iommu/index.ts';
 import { type IommuPolicy, iommuPolicies } from './iommu/policy.ts';
 import { Journal } from './journal.ts';
 import type { Machine } from './kvm/index.ts';
@@ -39,6 +39,11 @@ export interface MockOptions {
   readonly iommu?: IommuPolicy;
   /** RLIMIT_MEMLOCK in bytes, of a process without CAP_IPC_LOCK. Default: a process that has it, as root has. */
   readonly memlock?: number;
+  /**
+   * The PCI devices behind the IOMMU, each an edu. Default: one in a group of its own that vfio-pci has. A kernel
+   * without iommufd has none.
+   */
+  readonly devices?: readonly DeviceOption[];
   /**
    * How many huge pages the host has set aside, of each size; they come on top of `memory`. Default: 1024 of 2 MiB and
    * 16 of 1 GiB. `false`: a kernel without CONFIG_KVM_GMEM_HUGETLB, whose guest_memfds have none.
@@ -86,6 +91,7 @@ const MOCK_OPTIONS = [
   'memory',
   'iommu',
   'memlock',
+  'devices',
   'hugePages',
   'gmemInPlaceConversion',
 ] as const satisfies (keyof MockOptions)[];
@@ -116,6 +122,7 @@ export function createMock(options: MockOptions = {}): Mock {
     policy: checkOneOf('iommu', options.iommu ?? 'pin', iommuPolicies),
     memlock:
       options.memlock === undefined ? undefined : checkInteger('memlock', options.memlock, 0, Number.MAX_SAFE_INTEGER),
+    devices: options.devices,
   });
   machine.paths.push(iommu);
   const calls = new MockCalls(machine);

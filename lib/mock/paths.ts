@@ -6,9 +6,7 @@ import { checkText } from '../syscalls/arguments.ts';
 import { type PathSyscalls, withPathTwins } from '../syscalls/paths.ts';
 import type { HugePagePool } from './huge-page-pool.ts';
 import { KvmDevice, type Machine } from './kvm/index.ts';
-import { type MockFile, type PathSource, type Text, TextFile } from './process/index.ts';
-
-type Opener = (flags: number) => MockFile | number;
+import { type FileOpener, type MockFile, type PathSource, type Text, textFile } from './process/index.ts';
 
 /** The file at a path, opened, or -errno. */
 export function openPath(machine: Machine, path: string, flags: number): MockFile | number {
@@ -24,7 +22,7 @@ export function pathCalls(machine: Machine): PathSyscalls {
 
 /** All paths as they are at this moment. */
 class Tree {
-  readonly #files: ReadonlyMap<string, Opener>;
+  readonly #files: ReadonlyMap<string, FileOpener>;
   readonly #links: ReadonlyMap<string, string>;
 
   constructor(machine: Machine) {
@@ -77,10 +75,10 @@ class Tree {
 }
 
 function ownFiles(machine: Machine): PathSource {
-  const files: [string, Opener][] = [['/dev/kvm', () => new KvmDevice(machine)]];
+  const files: [string, FileOpener][] = [['/dev/kvm', () => new KvmDevice(machine)]];
   for (const [size, pool] of machine.hugePages) {
     for (const [counter, text] of Object.entries(countersOf(pool))) {
-      files.push([hugePageFile(size, counter as HugePageCounter), () => new TextFile(text)]);
+      files.push([hugePageFile(size, counter as HugePageCounter), textFile(text)]);
     }
   }
   return { files: () => files, links: () => [] };

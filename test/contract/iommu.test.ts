@@ -1,4 +1,7 @@
-/** The mock's IOMMU against what Linux 7.3.4 answered to the same calls (`scripts/iommu-contract` records it). */
+/**
+ * The mock's IOMMU against what Linux 7.3.4 answered to the same calls: what `iommu/main.ts native`, bundled, prints in
+ * the lab.
+ */
 
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

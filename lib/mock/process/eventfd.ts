@@ -42,6 +42,11 @@ export class EventFile extends MockFile {
     this.#count += added;
     return 8;
   }
+
+  /** eventfd_signal(): the kernel counts one more. */
+  signal(): void {
+    if (this.#count < MAX) this.#count++;
+  }
 }
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

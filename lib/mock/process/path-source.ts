@@ -2,9 +2,12 @@
 
 import type { MockFile } from './file.ts';
 
+/** Opens a file with these flags: the file, or -errno. */
+export type FileOpener = (flags: number) => MockFile | number;
+
 export interface PathSource {
   /** How the file of each path is opened: the file, or -errno. */
-  files(): Iterable<readonly [path: string, open: (flags: number) => MockFile | number]>;
+  files(): Iterable<readonly [path: string, open: FileOpener]>;
   /** Where each link leads, as readlink(2) says it. */
   links(): Iterable<readonly [path: string, target: string]>;
 }

@@ -2,7 +2,16 @@
 
 import { errnoName } from '../../../lib/abi/errno.ts';
 import type { Ioctl, IoctlIn, IoctlOut, StructIoctl } from '../../../lib/abi/ioctl.ts';
-import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE } from '../../../lib/abi/linux.ts';
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../../lib/abi/linux.ts';
 import { pointersIn } from '../../../lib/abi/pointer.ts';
 import type { Syscalls } from '../../../lib/syscalls/seam.ts';
 
@@ -129,6 +138,42 @@ export class Kit {
 
   bytes(what: string, bytes: Uint8Array): void {
     this.log(what, Buffer.from(bytes).toString('hex'));
+  }
+
+  /** What a small file says. */
+  text(path: string): void {
+    const fd = this.syscalls.openSync(path, O_RDONLY);
+    if (fd < 0) {
+      this.log(`read ${path}`, fd);
+      return;
+    }
+    const bytes = new Uint8Array(4096);
+    const length = this.syscalls.readSync(fd, bytes);
+    this.log(`read ${path}`, length < 0 ? length : JSON.stringify(Buffer.from(bytes.subarray(0, length)).toString()));
+    this.syscalls.closeSync(fd);
+  }
+
+  writeText(path: string, text: string): void {
+    const fd = this.syscalls.openSync(path, O_WRONLY);
+    const result = fd < 0 ? fd : this.syscalls.writeSync(fd, Buffer.from(text));
+    this.log(`write ${JSON.stringify(text)} to ${path}`, result < 0 ? result : 'all');
+    if (fd >= 0) this.syscalls.closeSync(fd);
+  }
+
+  link(path: string): void {
+    this.log(`link ${path}`, this.syscalls.readLinkSync(path));
+  }
+
+  /** Reads a file at an offset, and shows the bytes. */
+  pread(what: string, fd: number, at: bigint, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    const result = this.syscalls.preadSync(fd, bytes, at);
+    this.log(what, result < 0 ? result : `${result} ${Buffer.from(bytes).toString('hex')}`);
+    return bytes;
+  }
+
+  pwrite(what: string, fd: number, at: bigint, bytes: Uint8Array): void {
+    this.log(what, this.syscalls.pwriteSync(fd, bytes, at));
   }
 
   fill(address: bigint, bytes: number, value: number): void {

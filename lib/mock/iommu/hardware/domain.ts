@@ -1,5 +1,6 @@
 /** A hardware page table (struct iommu_domain): its format, and which of its entries a device has written through. */
 
+import { errno } from '../../../abi/errno.ts';
 import { PAGE_SIZE } from '../../../abi/linux.ts';
 import type { Area } from '../iova/area.ts';
 import type { IommuDriver } from './driver.ts';
@@ -20,6 +21,11 @@ export class Domain {
     this.format = format;
     this.driver = driver;
     this.canTrack = canTrack;
+  }
+
+  /** Whether an area can be put into it: 0 or -errno. */
+  refuses({ access }: Area): number {
+    return access.read || access.write || this.format.mapsWithoutAccess ? 0 : -errno.EINVAL;
   }
 
   /** A device has written through the entry that holds an address of this area. */

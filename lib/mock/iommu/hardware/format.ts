@@ -8,10 +8,12 @@ export interface Format {
   readonly pageSizes: bigint;
   readonly smallestPage: bigint;
   readonly aperture: Interval;
+  /** Whether it has an entry for what may be neither read nor written. */
+  readonly mapsWithoutAccess: boolean;
 }
 
-function format(name: string, pageSizes: bigint, aperture: Interval): Format {
-  return { name, pageSizes, smallestPage: pageSizes & -pageSizes, aperture };
+function format(name: string, pageSizes: bigint, aperture: Interval, mapsWithoutAccess = true): Format {
+  return { name, pageSizes, smallestPage: pageSizes & -pageSizes, aperture, mapsWithoutAccess };
 }
 
 /** The test driver's: drivers/iommu/iommufd/selftest.c. Its page is half a CPU's, so that alignment is tested. */
@@ -20,5 +22,5 @@ export const amdv1Mock = format('amdv1-mock', 0x00ff_ffff_ffff_f800n, { start: 0
 /** The test driver's with MOCK_IOMMUPT_HUGE: no aperture of its own but that of the format. */
 export const amdv1MockHuge = format('amdv1-mock-huge', 0x10_1000n, { start: 0n, last: 0x00ff_ffff_ffff_ffffn });
 
-/** VT-d second stage with 48 bits, and 4 KiB, 2 MiB and 1 GiB pages: what QEMU's intel-iommu has with aw-bits=48. */
-export const vtdSecondStage = format('vtd-ss', 0x4020_1000n, { start: 0n, last: 0xffff_ffff_ffffn });
+/** The kernel warns when VT-d is asked to map without access. VT-d second stage with 48 bits, and 4 KiB, 2 MiB and 1 GiB pages: what QEMU's intel-iommu has with aw-bits=48. */
+export const vtdSecondStage = format('vtd-ss', 0x4020_1000n, { start: 0n, last: 0xffff_ffff_ffffn }, false);

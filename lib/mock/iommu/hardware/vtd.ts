@@ -20,7 +20,7 @@ const iommu_hw_info_vtd = struct('iommu_hw_info_vtd', { flags: u32, __reserved: 
 /** IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17, which the driver always claims. */
 const ERRATA_772415_SPR17 = 1;
 /** The registers of intel-iommu with intremap=on and aw-bits=48. */
-const REGISTERS = { cap_reg: 0x00d2_008c_222f_0686n, ecap_reg: 0x0f_004an };
+const REGISTERS = { cap_reg: 0x00d2_008c_222f_0606n, ecap_reg: 0xf0_0f4an };
 
 const KNOWN_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
 

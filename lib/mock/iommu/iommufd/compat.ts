@@ -7,19 +7,17 @@ import { errno } from '../../../abi/errno.ts';
 import { U64_MAX } from '../../../abi/invalid.ts';
 import { PAGE_SIZE } from '../../../abi/linux.ts';
 import * as vfio from '../../../abi/vfio.ts';
-import { vfioDmaAvailable, vfioIovaRanges } from '../../../abi/vfio-capabilities.ts';
 import type { UserMemory } from '../../process/index.ts';
 import { disableLargePages } from '../iova/attach.ts';
 import type { IoPageTable } from '../iova/io-page-table.ts';
 import { cutBehind } from '../iova/split.ts';
 import { userPages } from '../pages/create.ts';
 import { ArgsizedDispatcher, type Call } from '../vfio/argsized-dispatch.ts';
-import { encodeChain } from '../vfio/capability-chain.ts';
+import { getInfo } from './compat-info.ts';
 import type { IommufdContext } from './context.ts';
 import { mapWhole } from './map.ts';
 
 const PAGE = BigInt(PAGE_SIZE);
-const U32_MAX = 0xffff_ffff;
 
 const dispatcher = new ArgsizedDispatcher<IommufdContext>()
   .on(vfio.VFIO_GET_API_VERSION, () => vfio.VFIO_API_VERSION)
@@ -102,37 +100,4 @@ function unmapRange(table: IoPageTable, iova: bigint, size: bigint): { result: n
   if (size === 0n) return { result: -errno.EINVAL, unmapped: 0n };
   const last = iova + size - 1n;
   return last > U64_MAX ? { result: -errno.EOVERFLOW, unmapped: 0n } : table.unmap(iova, last);
-}
-
-type Info = typeof vfio.VFIO_IOMMU_GET_INFO;
-
-function getInfo(context: IommufdContext, { args, writeBack, writeAt }: Call<Info>): number {
-  const table = context.vfioIoas?.table;
-  if (!table) return -errno.ENODEV;
-  const { size } = vfio.VFIO_IOMMU_GET_INFO.struct;
-  const ranges = [...table.reserved.holes()].map(({ start, last }) => ({ start, end: last }));
-  const chain = encodeChain(size, [
-    [vfioDmaAvailable, { avail: U32_MAX }],
-    [vfioIovaRanges, { nr_iovas: ranges.length }, ranges],
-  ]);
-  const fits = args.argsz >= size + chain.length;
-  if (args.argsz > size && !writeAt(size, chain.subarray(0, args.argsz - size))) return -errno.EFAULT;
-  return writeBack(
-    {
-      ...args,
-      argsz: size + chain.length,
-      flags: vfio.VFIO_IOMMU_INFO_PGSIZES | vfio.VFIO_IOMMU_INFO_CAPS,
-      iova_pgsizes: pageSizes(table),
-      cap_offset: fits ? size : 0,
-      pad: 0,
-    },
-    Math.min(args.argsz, size),
-  );
-}
-
-/** iommufd_get_pagesizes(): what all domains have, and no less than a page. */
-function pageSizes({ domains, alignment }: IoPageTable): bigint {
-  let sizes = domains.reduce((common, { format }) => common & format.pageSizes, U64_MAX);
-  if (sizes & (PAGE - 1n)) sizes = (sizes & -PAGE & U64_MAX) | PAGE;
-  return sizes > alignment ? sizes : alignment;
 }

@@ -5,6 +5,7 @@ import { U64_MAX } from '../../../abi/invalid.ts';
 import { PAGE_SIZE } from '../../../abi/linux.ts';
 import type { Domain } from '../hardware/domain.ts';
 import type { Area } from './area.ts';
+import { fillArea } from './fill-area.ts';
 import type { InKernelUser, IoPageTable } from './io-page-table.ts';
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -18,7 +19,7 @@ export function addDomain(table: IoPageTable, domain: Domain): number {
     const misaligned = checkAlignment(table, alignment);
     if (misaligned !== 0) return misaligned;
   }
-  const error = reserveOutside(table, domain) || fillDomain(table);
+  const error = reserveOutside(table, domain) || fillDomain(table, domain);
   if (error !== 0) {
     table.unreserve(domain);
     return error;
@@ -38,17 +39,16 @@ function reserveOutside(table: IoPageTable, domain: Domain): number {
 }
 
 /** iopt_fill_domain(): the first domain makes every area's pages be pinned, later ones find them so. */
-function fillDomain(table: IoPageTable): number {
+function fillDomain(table: IoPageTable, domain: Domain): number {
   const filled: Area[] = [];
   for (const area of table.areas) {
-    if (area.filled) continue;
-    const needed = area.pages.need(area.range);
-    if (needed !== 0) {
+    const wasFilled = area.filled;
+    const refused = wasFilled ? domain.refuses(area) : fillArea(area, [domain]);
+    if (refused !== 0) {
       for (const done of filled) table.empty(done);
-      return needed;
+      return refused;
     }
-    area.filled = true;
-    filled.push(area);
+    if (!wasFilled) filled.push(area);
   }
   return 0;
 }

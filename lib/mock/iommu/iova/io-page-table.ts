@@ -10,6 +10,7 @@ import type { Domain } from '../hardware/domain.ts';
 import type { Pages } from '../pages/pages.ts';
 import { AddressAllocator } from './allocate.ts';
 import { type Access, Area } from './area.ts';
+import { fillArea } from './fill-area.ts';
 import { type Interval, IntervalMap } from './interval-map.ts';
 import { ReservedRanges } from './reserved.ts';
 
@@ -112,12 +113,11 @@ export class IoPageTable {
   #fill(areas: readonly Area[]): number {
     if (this.domains.length === 0) return 0;
     for (const [i, area] of areas.entries()) {
-      const needed = area.pages.need(area.range);
-      if (needed !== 0) {
+      const refused = fillArea(area, this.domains);
+      if (refused !== 0) {
         for (const done of areas.slice(0, i)) this.empty(done);
-        return needed;
+        return refused;
       }
-      area.filled = true;
     }
     return 0;
   }

@@ -2,14 +2,18 @@
 
 import { errno } from '../../../abi/errno.ts';
 
-/** `none`: a process with CAP_IPC_LOCK. `user`: all the user's processes together. `mm`: the process, as mlock does. */
-export type AccountMode = 'none' | 'user' | 'mm';
+/**
+ * `none`: iommufd in a process with CAP_IPC_LOCK. `user`: all the user's processes together. `mm`: the process, as
+ * mlock does. `type1`: as `mm`, also with CAP_IPC_LOCK, and not as pinned memory.
+ */
+export type AccountMode = 'none' | 'user' | 'mm' | 'type1';
 
 export class LockedMemory {
   /** RLIMIT_MEMLOCK in pages; undefined for a process that has CAP_IPC_LOCK. */
   readonly limit: number | undefined;
   readonly #locked = { user: 0, mm: 0 };
   #pinned = 0;
+  #held = 0;
   #peak = 0;
 
   constructor(limit: number | undefined) {
@@ -21,14 +25,14 @@ export class LockedMemory {
     return this.#pinned;
   }
 
-  /** The most there have been at once. */
-  get peakPinned(): number {
-    return this.#peak;
-  }
-
   /** VmLck, in pages. */
   get locked(): number {
     return this.#locked.mm;
+  }
+
+  /** The most pages there have been at once, however they are counted. */
+  get peakPinned(): number {
+    return this.#peak;
   }
 
   /** How an iommufd's new pages are counted; `perProcess` is its IOMMU_OPTION_RLIMIT_MODE. */
@@ -39,29 +43,26 @@ export class LockedMemory {
 
   /** More pinned pages: 0, or -ENOMEM beyond the limit. */
   charge(mode: AccountMode, pages: number): number {
-    if (pages === 0) return 0;
-    if (mode !== 'none') {
-      if (this.#locked[mode] + pages > (this.limit ?? Number.POSITIVE_INFINITY)) return -errno.ENOMEM;
-      this.#locked[mode] += pages;
+    const counter = counterOf(mode);
+    if (counter) {
+      if (this.#locked[counter] + pages > (this.limit ?? Number.POSITIVE_INFINITY)) return -errno.ENOMEM;
+      this.#locked[counter] += pages;
     }
-    this.#pinned += pages;
-    this.#peak = Math.max(this.#peak, this.#pinned);
+    if (mode !== 'type1') this.#pinned += pages;
+    this.#held += pages;
+    this.#peak = Math.max(this.#peak, this.#held);
     return 0;
   }
 
   uncharge(mode: AccountMode, pages: number): void {
-    if (mode !== 'none') this.#locked[mode] -= pages;
-    this.#pinned -= pages;
+    const counter = counterOf(mode);
+    if (counter) this.#locked[counter] -= pages;
+    if (mode !== 'type1') this.#pinned -= pages;
+    this.#held -= pages;
   }
+}
 
-  /** vfio_lock_acct(): type1 counts locked pages also where it may exceed the limit, and no pinned ones. */
-  lock(pages: number): number {
-    if (this.#locked.mm + pages > (this.limit ?? Number.POSITIVE_INFINITY)) return -errno.ENOMEM;
-    this.#locked.mm += pages;
-    return 0;
-  }
-
-  unlock(pages: number): void {
-    this.#locked.mm -= pages;
-  }
+function counterOf(mode: AccountMode): 'user' | 'mm' | undefined {
+  if (mode === 'none') return undefined;
+  return mode === 'user' ? 'user' : 'mm';
 }
