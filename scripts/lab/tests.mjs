@@ -47,9 +47,47 @@ const differential = ({ steps, machines }) =>
 export const tests = [
   {
     name: 'selftest',
-    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native'],
+    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-T', 'iommu-*', '-T', 'vfio-*'],
     ktap: true,
     timeout: 400,
+  },
+  {
+    name: 'iommufd',
+    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-*'],
+    ktap: true,
+    timeout: 400,
+  },
+  {
+    name: 'vfio',
+    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-*'],
+    options: ['--device', 'edu', '--iommu', 'intel'],
+    ktap: true,
+    timeout: 400,
+  },
+  {
+    name: 'vfio-amd',
+    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-dma*'],
+    options: ['--device', 'edu', '--iommu', 'amd'],
+    ktap: true,
+    timeout: 400,
+  },
+  {
+    name: 'memlock',
+    // Root may lock as much as it likes, so it gives up that right, and is given a limit of 8 pages.
+    command: [
+      ...['setpriv', '--bounding-set', '-ipc_lock', 'prlimit', '--memlock=32768'],
+      ...['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-memlock*'],
+    ],
+    ktap: true,
+    timeout: 200,
+  },
+  {
+    name: 'lent-device',
+    // Each of its four cases starts another Node.js.
+    command: ['node', 'scripts/lab/cases/vfio-lent-device.mjs', '--backend', 'native', '--timeout', '120'],
+    options: ['--device', 'e1000', '--iommu', 'intel'],
+    ktap: true,
+    timeout: 300,
   },
   {
     name: 'rare-exits',

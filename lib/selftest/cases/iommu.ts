@@ -2,6 +2,7 @@
 
 import type { AnyCase } from '../case.ts';
 import { cases as map } from './iommu-map.ts';
+import { cases as memlock } from './iommu-memlock.ts';
 import { cases as mockDomain } from './iommu-mock-domain.ts';
 import { cases as numbers } from './iommu-numbers.ts';
 import { cases as ranges } from './iommu-ranges.ts';
@@ -18,6 +19,7 @@ export const cases: readonly AnyCase[] = [
   ...unmap,
   ...ranges,
   ...mockDomain,
+  ...memlock,
   ...container,
   ...device,
   ...mapping,
