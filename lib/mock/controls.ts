@@ -4,7 +4,7 @@ import { errno, errnoName } from '../abi/errno.ts';
 import { checkBytes, checkInteger, checkOneOf, checkU64, outOfRange, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import type { Faults } from './faults.ts';
-import { type GuestMemfdInode, hostFault } from './guest-memfd/index.ts';
+import { type GuestMemfdInode, hostFault, memoryError } from './guest-memfd/index.ts';
 import { type DmaEngine, dmaEngine, type IommuSystem } from './iommu/index.ts';
 import type { IommuPolicy } from './iommu/policy.ts';
 import type { Journal } from './journal.ts';
@@ -69,6 +69,11 @@ export interface MockControls {
   pin(fd: number, offset: bigint | number, length: number): Pin;
   /** Somebody holds the page at `offset` during its next `attempts` reference checks, and then lets go. */
   transientReference(fd: number, offset: bigint | number, attempts: number): void;
+  /**
+   * The memory behind the page at `offset` breaks, as memory_failure() has it: guest accesses answer EHWPOISON, the
+   * host's SIGBUS (EFAULT for copies), until a hole drops the page. It is never given back.
+   */
+  poison(fd: number, offset: bigint | number): void;
   fork(): ForkedProcess;
   guest(vmFd: number): MockGuest;
   /** What KVM_BUG_ON() does: every later ioctl on the VM answers EIO. */
@@ -103,6 +108,11 @@ export function makeControls(machine: Machine, { host: iommu }: IommuSystem): Mo
       // The kernel's own walkers (migration, memory errors) take references on private pages too.
       const folio = inode.filemap.get(firstPage(offset, PAGE_SIZE)) ?? hostPages(inode, offset, PAGE_SIZE)[0]!;
       machine.faults.holdFor(folio, checkInteger('attempts', attempts, 1, Number.MAX_SAFE_INTEGER));
+    },
+    poison: (fd, offset) => {
+      const { inode } = gmemOf(fd);
+      const page = firstPage(offset, PAGE_SIZE);
+      memoryError(inode, page, inode.filemap.get(page) ?? hostPages(inode, offset, PAGE_SIZE)[0]!);
     },
     fork: () => forkedProcess(machine.addressSpace.fork()),
     guest: (vmFd) => guestOf(vmOf(vmFd)),

@@ -21,6 +21,12 @@ export const allocationPoints = [
   /** The page structs of a huge page that is split: hugetlb_vmemmap_restore_folio(). */
   'split-vmemmap',
   'memslot',
+  'vm',
+  'vcpu',
+  /** A mapping of a process. */
+  'vma',
+  /** Pages of a VM's second-level page table. */
+  'stage-2',
 ] as const;
 
 export type AllocationPoint = (typeof allocationPoints)[number];

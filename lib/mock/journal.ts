@@ -30,7 +30,7 @@ export type Step =
   | 'hazard';
 
 /** Why a client is told to let go of a range. */
-export type Reason = 'convert-to-shared' | 'convert-to-private' | 'truncate' | 'release';
+export type Reason = 'convert-to-shared' | 'convert-to-private' | 'truncate' | 'release' | 'memory-error';
 
 export interface JournalEntry extends PageRange {
   readonly step: Step;

@@ -112,6 +112,18 @@ export const knownDifferences: readonly KnownDifference[] = [
   },
   {
     profiles: 'all',
+    kernel: 'Broken memory (hwpoison) is taken out of use: a page for good, a huge page out of its pool.',
+    mock: 'A broken page is never handed out again; that its host or pool has less from then on is not counted.',
+    reason: 'Counters return to where they were, so that a case which leaves memory behind is noticed.',
+  },
+  {
+    profiles: ['rfc-v2'],
+    kernel: 'When a huge page with a broken page is split, all of its pages count as broken.',
+    mock: 'Only the broken one.',
+    reason: 'Read from the posted patches, which copy the flags of the first page, and never run.',
+  },
+  {
+    profiles: 'all',
     kernel: 'Pools of huge pages grow and shrink by memory policy, take surplus pages, and are charged to cgroups.',
     mock: 'Two pools, 2 MiB and 1 GiB, as many pages as the option says; nr_hugepages can be written, the rest is fixed.',
     reason: 'A guest_memfd takes no surplus pages, and the rest is no matter of guest_memfd.',

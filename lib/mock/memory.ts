@@ -11,6 +11,8 @@ export class Folio {
   #bytes: Uint8Array | undefined;
   /** References beyond the page cache's own: pins. They outlive a truncation. */
   references = 0;
+  /** It is broken (PG_hwpoison): whoever touches it is told, and nobody gets what was on it. */
+  poisoned = false;
 
   constructor(pfn?: number) {
     this.pfn = pfn;
@@ -32,6 +34,9 @@ export class Folio {
     this.#bytes = undefined;
   }
 }
+
+/** A broken page is held for good by nobody in particular: it is lost, and in use by no one. */
+const users = (folio: Folio): number => folio.references - (folio.poisoned ? 1 : 0);
 
 export class HostMemory {
   readonly #limit: number;
@@ -73,7 +78,7 @@ export class HostMemory {
 
   /** The page cache lets go of a folio: it goes back to the host now, or by the last unpin where it is pinned. */
   letGo(folio: Folio, account: () => void): void {
-    if (folio.references > 0) this.#orphans.set(folio, account);
+    if (users(folio) > 0) this.#orphans.set(folio, account);
     else this.#free(folio, account);
   }
 
@@ -84,7 +89,7 @@ export class HostMemory {
   put(folio: Folio): void {
     folio.references--;
     const account = this.#orphans.get(folio);
-    if (folio.references > 0 || !account) return;
+    if (users(folio) > 0 || !account) return;
     this.#orphans.delete(folio);
     this.#free(folio, account);
   }

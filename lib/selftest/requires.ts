@@ -24,6 +24,8 @@ export interface Requires {
   readonly faults?: true;
   /** A record of the steps inside a call: the mock's, or that of a kernel that can be traced. */
   readonly steps?: true;
+  /** Allocations that fail by their number: the mock, or a kernel with fault injection. */
+  readonly failNth?: true;
   /** A record that has allocations and zeroing too: the mock. */
   readonly journal?: true;
   /** A real kernel: for what the mock cannot be asked, because it is compared with it. */

@@ -4,6 +4,7 @@ import type { Dialect } from '../abi/index.ts';
 import { isEdu } from '../iommu/index.ts';
 import type { Host, VmType } from '../kvm/index.ts';
 import type { IommuPolicy } from '../mock/index.ts';
+import { whyNoFailNth } from './fail-nth.ts';
 import { whyNoPins } from './pin.ts';
 import type { CreateFlag, Requires } from './requires.ts';
 import { whyNoSteps } from './step-log.ts';
@@ -168,6 +169,11 @@ const vfioDevice: Rule = ({ vfioDevice: wanted }, { features }) => {
   return `needs ${what} that vfio-pci has; it has ${vfioDevices.map(({ address }) => address).join(', ') || 'none'}`;
 };
 
+const failNth: Rule = ({ failNth: wanted }, { mock }) => {
+  const why = wanted && !mock ? whyNoFailNth() : undefined;
+  return why && `needs allocations that fail on demand: ${why}`;
+};
+
 const MOCK_ONLY = {
   fork: 'a second process that inherits the mappings',
   faults: 'failures on demand',
@@ -190,6 +196,7 @@ const RULES: readonly Rule[] = [
   guest,
   threads,
   pins,
+  failNth,
   steps,
   real,
   iommu,

@@ -1,5 +1,6 @@
 /** A page of the file for somebody who is about to use it: virt/kvm/guest_memfd.c, kvm_gmem_get_folio(). */
 
+import { errno } from '../../abi/errno.ts';
 import type { Folio } from '../memory.ts';
 import type { GuestMemfdInode } from './inode.ts';
 import { splitIfShared } from './split-merge.ts';
@@ -24,8 +25,16 @@ function allocateFolio(inode: GuestMemfdInode, page: number): Folio | number {
 export function getZeroedFolio(inode: GuestMemfdInode, page: number): Folio | number {
   const folio = getFolio(inode, page);
   if (typeof folio === 'number') return folio;
+  if (isPoisoned(inode, page)) return -errno.EHWPOISON;
   zeroUndefined(inode, page);
   return folio;
+}
+
+/** One broken page spoils the folio it is in, as its head page says so. */
+function isPoisoned(inode: GuestMemfdInode, page: number): boolean {
+  const { start, end } = inode.filemap.folioRange(page);
+  for (const [, folio] of inode.filemap.within(start, end)) if (folio.poisoned) return true;
+  return false;
 }
 
 /** Zeroes what nobody has used yet of the folio with this page. */

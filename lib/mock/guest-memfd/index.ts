@@ -9,4 +9,5 @@ export * from './huge-pages.ts';
 export * from './inode.ts';
 export * from './inode-pages.ts';
 export * from './invalidate.ts';
+export * from './memory-error.ts';
 export * from './references.ts';

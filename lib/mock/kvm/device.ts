@@ -17,6 +17,7 @@ import { VmFile } from './vm-file.ts';
 function createVm(machine: Machine, type: bigint): number {
   const supported = machineTypes(machine.platform.machineTypes, machine.profile.softwareProtectedVms);
   if (machine.fds.isFull) return -errno.EMFILE;
+  if (machine.faults.failsNow('vm')) return -errno.ENOMEM;
   if (type >= 32n || !(supported & (1 << Number(type)))) return -errno.EINVAL;
   return machine.fds.install(new VmFile(new Vm(machine, Number(type))));
 }

@@ -60,6 +60,7 @@ function fault(
 ): Translation | GuestExit {
   const present = vm.stage2.get(gfn);
   if (present && present.private === privateAccess && (!write || present.writable)) return present;
+  if (vm.machine.faults.failsNow('stage-2')) return { reason: 'failed', errno: -errno.ENOMEM };
   if (privateAccess !== isPrivate(vm, gfn, slot)) return memoryFault(gfn, -errno.EFAULT, privateAccess);
   if (!slot && !privateAccess) {
     // Guests with a private bit say themselves what they ask for, whatever the entry.

@@ -43,6 +43,7 @@ const MAX_VCPU_IDS = 4096n;
 function createVcpu(vm: Vm, id: bigint): number {
   const { fds } = vm.machine;
   if (id >= MAX_VCPU_IDS) return -errno.EINVAL;
+  if (vm.machine.faults.failsNow('vcpu')) return -errno.ENOMEM;
   if (vm.vcpuIds.has(Number(id))) return -errno.EEXIST;
   if (fds.isFull) return -errno.EMFILE;
   const vcpu = new VcpuFile(vm, Number(id), resetState());

@@ -68,6 +68,7 @@ export class AddressSpace {
     const pages = Math.ceil(request.length / PAGE_SIZE);
     const address = roundUp(this.#next, BigInt(request.file?.mappingUnit ?? PAGE_SIZE));
     if (!isUserRange(address, BigInt(pages * PAGE_SIZE))) return BigInt(-errno.ENOMEM);
+    if (this.#memory.faults.failsNow('vma')) return BigInt(-errno.ENOMEM);
     const vma = this.#newVma(request, address, pages);
     const error = vma.options.file?.mmap(vma) ?? 0;
     if (error !== 0) return BigInt(error);

@@ -6,6 +6,7 @@ import { cases as bindingUserAddress } from './binding-user-address.ts';
 import { cases as capabilities } from './capabilities.ts';
 import { cases as conversions } from './conversions.ts';
 import { cases as create } from './create.ts';
+import { cases as failNth } from './fail-nth.ts';
 import { cases as fallocate } from './fallocate.ts';
 import { cases as features } from './features.ts';
 import { cases as flags } from './flags.ts';
@@ -18,6 +19,7 @@ import { cases as hugePunchHole } from './huge-punch-hole.ts';
 import { cases as iommu } from './iommu.ts';
 import { cases as lifetime } from './lifetime.ts';
 import { cases as memoryAttributes } from './memory-attributes.ts';
+import { cases as memoryError } from './memory-error.ts';
 import { cases as memoryLifetime } from './memory-lifetime.ts';
 import { cases as memoryRegion } from './memory-region.ts';
 import { cases as memoryRegionChange } from './memory-region-change.ts';
@@ -65,6 +67,8 @@ export const cases: readonly AnyCase[] = [
   ...guestBacking,
   ...preFault,
   ...conversions,
+  ...failNth,
+  ...memoryError,
   ...racesMemory,
   ...racesConvert,
   ...thread,

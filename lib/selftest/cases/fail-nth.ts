@@ -1,0 +1,145 @@
+/** Every allocation inside a call fails once: the answer is ENOMEM, and all is as it was. */
+
+import {
+  KVM_CREATE_GUEST_MEMFD,
+  KVM_MEM_GUEST_MEMFD,
+  KVM_SET_MEMORY_ATTRIBUTES,
+  KVM_SET_USER_MEMORY_REGION2,
+  PAGE_SIZE,
+} from '../../abi/index.ts';
+import { success } from '../../host/index.ts';
+import { answered } from '../bare.ts';
+import { type AnyCase, defineCase } from '../case.ts';
+import { CONVERTS, RawConversion, type State } from '../conversion.ts';
+import { sweepAllocations } from '../fail-nth.ts';
+import { HostFile } from '../host-file.ts';
+import { PATTERN, PatternFile } from '../pattern.ts';
+import { checkCovered, deleteSlot } from '../region.ts';
+
+const GPA = 0x1_0000_0000n;
+const KEEP_SIZE = 1;
+
+const creates = defineCase({
+  name: 'fail-nth-create',
+  about: 'KVM_CREATE_GUEST_MEMFD without memory at any point leaves no fd and no memory behind (kvm_gmem_create()).',
+  requires: { failNth: true },
+  async run(t) {
+    const vm = await t.vm();
+    const failures = await sweepAllocations(t, {
+      what: 'creating a guest_memfd',
+      prepare: async () => ({ fds: t.host.mock?.openFds, pages: t.host.mock?.pagesInUse }),
+      call: () => {
+        const outcome = t.host.raw.tryIoctlSync(vm, KVM_CREATE_GUEST_MEMFD, { size: 4 * PAGE_SIZE });
+        return outcome.ok ? success(outcome.ret) : outcome;
+      },
+      check: async (before, outcome) => {
+        if (outcome.ok) await t.host.raw.close(outcome.value);
+        const after = { fds: t.host.mock?.openFds, pages: t.host.mock?.pagesInUse };
+        t.equal(after, before, 'fds and pages in use');
+      },
+    });
+    t.ok(failures > 0, 'some allocation failed');
+  },
+});
+
+const regions = defineCase({
+  name: 'fail-nth-memory-region',
+  about:
+    'KVM_SET_USER_MEMORY_REGION2 without memory at any point makes no slot and binds nothing (kvm_set_memory_region()).',
+  requires: { ...PATTERN, failNth: true },
+  async run(t) {
+    const file = await PatternFile.create(t);
+    const region = { slot: 3, flags: KVM_MEM_GUEST_MEMFD, guest_phys_addr: GPA, memory_size: file.size };
+    const failures = await sweepAllocations(t, {
+      what: 'setting a memory region',
+      prepare: async () => undefined,
+      call: () => {
+        const args = { ...region, guest_memfd: file.gmem.fd };
+        const outcome = t.host.raw.tryIoctlSync(file.vm, KVM_SET_USER_MEMORY_REGION2, args);
+        return outcome.ok ? success(outcome.ret) : outcome;
+      },
+      check: async (_, outcome) => {
+        await checkCovered(t, file.vm, GPA, outcome.ok, 'after the call');
+        if (outcome.ok) t.succeeds(await deleteSlot(t, file.vm, 3), 'deleting the slot');
+        await file.isIntact('after the call');
+      },
+    });
+    t.ok(failures > 0, 'some allocation failed');
+  },
+});
+
+const allocates = defineCase({
+  name: 'fail-nth-fallocate',
+  about:
+    'fallocate without memory at any point keeps what it has allocated, and all of it reads zero (kvm_gmem_allocate()).',
+  requires: { ...PATTERN, failNth: true },
+  async run(t) {
+    const failures = await sweepAllocations(t, {
+      what: 'allocating four pages',
+      prepare: () => PatternFile.create(t, { written: false }),
+      call: (file) => answered(t.host.raw.syscalls.fallocateSync(file.gmem.fd, KEEP_SIZE, 0n, BigInt(file.size))),
+      check: async (file) => {
+        await file.isIntact('after the call');
+        await file.mapping.close();
+        await file.gmem.close();
+      },
+    });
+    t.ok(failures > 0, 'some allocation failed');
+  },
+});
+
+const LAYOUTS = { private: 'SPSPSPS', shared: 'PSPSPSP' } as const;
+
+const converts = defineCase<State>({
+  name: 'fail-nth-convert',
+  about: 'A conversion in place without memory at any point changes no page, and can be tried again (RFC v2; v13).',
+  requires: { ...CONVERTS, failNth: true },
+  variants: { private: 'private', shared: 'shared' },
+  async run(t, to) {
+    const layout = LAYOUTS[to];
+    const failures = await sweepAllocations(t, {
+      what: `converting to ${to}`,
+      prepare: async () => {
+        const file = await HostFile.create(t, layout);
+        return { file, conversion: new RawConversion(t, { offset: 0, size: file.size, to }) };
+      },
+      call: ({ file, conversion }) => {
+        const outcome = t.host.raw.tryIoctlSync(file.gmem, conversion.request, conversion.bytes);
+        return outcome.ok ? success(outcome.ret) : outcome;
+      },
+      check: async ({ file, conversion }, outcome) => {
+        if (!outcome.ok) await file.is(layout, 'after the refusal');
+        conversion.reset();
+        await conversion.succeeds(file.gmem, 'converting again');
+        await file.is((to === 'private' ? 'P' : 'S').repeat(layout.length), 'after the conversion');
+        await file.mapping.close();
+        await file.gmem.close();
+      },
+    });
+    t.ok(failures > 0, 'some allocation failed');
+  },
+});
+
+const attributes = defineCase({
+  name: 'fail-nth-vm-attributes',
+  about:
+    'KVM_SET_MEMORY_ATTRIBUTES without memory at any point is ENOMEM and can be tried again (kvm_vm_set_mem_attributes()).',
+  requires: { dialect: ['vm-attributes'], vmType: 'private', failNth: true },
+  async run(t) {
+    const args = { address: GPA, size: 64 * PAGE_SIZE, attributes: 8n };
+    const failures = await sweepAllocations(t, {
+      what: 'setting attributes',
+      prepare: () => t.vm(),
+      call: (vm) => {
+        const outcome = t.host.raw.tryIoctlSync(vm, KVM_SET_MEMORY_ATTRIBUTES, args);
+        return outcome.ok ? success(outcome.ret) : outcome;
+      },
+      check: async (vm) => {
+        t.succeeds(await t.host.raw.tryIoctl(vm, KVM_SET_MEMORY_ATTRIBUTES, args), 'setting them again');
+      },
+    });
+    t.ok(failures > 0, 'some allocation failed');
+  },
+});
+
+export const cases: readonly AnyCase[] = [creates, regions, allocates, converts, attributes];
