@@ -70,7 +70,7 @@ const bindOnce = defineCase({
     t.fails(await device.tryBind(file), 'EINVAL', 'binding again');
     const second = await unbound(t);
     t.fails(await second.tryBind(file), 'EINVAL', 'binding by a second file');
-    const { deviceId } = device;
+    const deviceId = device.deviceId!;
     t.fails(await file.tryDestroy(deviceId), 'EBUSY', 'destroying its number');
     await device.close();
     t.fails(await file.tryDestroy(deviceId), 'ENOENT', 'destroying its number after it was closed');
@@ -117,7 +117,7 @@ const attach = defineCase<{ values: IoctlIn<typeof VFIO_DEVICE_ATTACH_IOMMUFD_PT
     const file = await iommufd(t);
     const space = await file.allocIoas();
     const device = await cdev(t, file);
-    const asked = values === 'device' ? { pt_id: device.deviceId } : { pt_id: space.id, ...values };
+    const asked = values === 'device' ? { pt_id: device.deviceId! } : { pt_id: space.id, ...values };
     t.fails(await t.host.raw.tryIoctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, asked), code, 'attaching');
     const table = t.succeeds(await device.tryAttach(space), 'attaching after that');
     t.notEqual(table, space.id, 'the id of the page table');

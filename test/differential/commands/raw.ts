@@ -5,6 +5,7 @@ import { type CapabilityName, capabilities } from '../../../lib/abi/capabilities
 import { KVM_GMEM_IO } from '../../../lib/abi/guest-memfd.ts';
 import { type FdKind, requestSize, requestType, type StructIoctl } from '../../../lib/abi/ioctl.ts';
 import { KVM_CHECK_EXTENSION, KVMIO } from '../../../lib/abi/kvm.ts';
+import { KVM_GET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR, KVM_SET_DEVICE_ATTR } from '../../../lib/abi/kvm-device.ts';
 import { ioctls, type NamedIoctl } from '../../../lib/abi/table.ts';
 import { hasTrailingArray } from '../../../lib/abi/trailing-arrays.ts';
 import { hex, oneIn, which } from '../choices.ts';
@@ -49,7 +50,13 @@ const misplaced = command({
   },
 });
 
+/** A vCPU has attributes of its own (its TSC's offset), which the mock does not: see known-differences.ts. */
+const hasAttributes = (request: number, kind: FdKind | undefined): boolean =>
+  kind === 'vcpu' &&
+  [KVM_SET_DEVICE_ATTR, KVM_GET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR].some((ioctl) => ioctl.request === request);
+
 const isKnown = (request: number, kind: FdKind | undefined): boolean =>
+  hasAttributes(request, kind) ||
   ioctls.some(({ ioctl }) => ioctl.request === request && kind !== undefined && ioctl.on.includes(kind));
 
 const takesStruct = (kind: FdKind | undefined): NamedIoctl[] =>
