@@ -61,8 +61,11 @@ export function checkRam(options: GuestRamOptions): CheckedRam {
 
 function checkRegion(what: string, region: RamRegion, memory: bigint): CheckedRamRegion {
   checkOptions(what, region, ['slot', 'guestPhysAddr', 'offset', 'size']);
-  const offset = checkPages(`${what}.offset`, region.offset ?? 0n, 0n, memory - ONE_PAGE);
-  const size = checkPages(`${what}.size`, region.size ?? memory - offset, ONE_PAGE, memory - offset);
+  // Destructuring, unlike ??, gives no default for null.
+  const { offset: from = 0n } = region;
+  const offset = checkPages(`${what}.offset`, from, 0n, memory - ONE_PAGE);
+  const { size: bytes = memory - offset } = region;
+  const size = checkPages(`${what}.size`, bytes, ONE_PAGE, memory - offset);
   const guestPhysAddr = checkPages(`${what}.guestPhysAddr`, region.guestPhysAddr, 0n, U64_MAX - size);
   return { slot: region.slot, guestPhysAddr, offset, size };
 }

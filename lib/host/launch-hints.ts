@@ -12,7 +12,7 @@ export const launchHints: readonly Hint[] = [
   {
     on: ['KVM_SEV_INIT2'],
     code: 'EINVAL',
-    text: 'once for a VM of type sev, sev-es or snp, before its vCPUs, with features of host.sevAttributes() only',
+    text: "once for a VM of type sev, sev-es or snp, before its vCPUs, with no VMSA feature besides the kernel's (KVM_GET_DEVICE_ATTR on /dev/kvm, KVM_X86_GRP_SEV)",
   },
   {
     on: ['KVM_SEV_INIT2'],
@@ -22,7 +22,7 @@ export const launchHints: readonly Hint[] = [
   {
     on: ['KVM_SEV_SNP_LAUNCH_START'],
     code: 'EINVAL',
-    text: 'once for a VM, with a policy that has bit 17 and no bit besides host.sevAttributes().policyBits',
+    text: "once for a VM, with a policy that has bit 17 and no bit besides the kernel's (KVM_GET_DEVICE_ATTR on /dev/kvm, KVM_X86_GRP_SEV)",
   },
   {
     on: ['KVM_SEV_SNP_LAUNCH_START', 'KVM_SEV_SNP_LAUNCH_FINISH'],

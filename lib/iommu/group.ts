@@ -100,6 +100,7 @@ export class VfioGroup extends FdResource {
 
   /** As `openDevice`, with the kernel's refusal as a value. */
   async tryOpenDevice(name: string): Promise<Result<VfioDevice>> {
+    if (typeof name !== 'string') throw wrongType('name', 'a string', name);
     return await this.create(async () => {
       const outcome = await this.#ask(VFIO_GROUP_GET_DEVICE_FD, { name });
       if (!outcome.ok) return outcome;

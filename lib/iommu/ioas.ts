@@ -131,7 +131,9 @@ export class Ioas extends IommufdObject {
   async tryMapFile(options: IoasMapFileOptions): Promise<Result<bigint>> {
     checkOptions('options', options, ['file', 'start', 'length', 'iova', ...ACCESS]);
     const fd = fdNumber(options.file);
-    const start = checkIova('options.start', options.start ?? 0);
+    // Destructuring, unlike ??, gives no default for null.
+    const { start: from = 0 } = options;
+    const start = checkIova('options.start', from);
     const length = checkLength('options.length', options.length);
     const target = checkTarget(options);
     return await keepingOpen(this.context, fd, async () =>

@@ -230,12 +230,15 @@ export class VfioRegion {
 
   #checkMap(options: MapRegionOptions) {
     checkOptions('options', options, ['offset', 'size', 'prot']);
-    const offset = checkPages('options.offset', options.offset ?? 0, 0n, this.size);
-    const size = checkBigint('options.size', options.size ?? this.size - offset, 1n, this.size);
+    // Destructuring, unlike ??, gives no default for null.
+    const { offset: from = 0, prot: wanted = PROT_READ | PROT_WRITE } = options;
+    const offset = checkPages('options.offset', from, 0n, this.size);
+    const { size: bytes = this.size - offset } = options;
+    const size = checkBigint('options.size', bytes, 1n, this.size);
     if (offset + size > this.size) {
       throw outOfRange('options.offset and options.size', `within the ${this.size} bytes of the region`, options);
     }
-    const prot = checkInteger('options.prot', options.prot ?? PROT_READ | PROT_WRITE, 0, PROT_READ | PROT_WRITE);
+    const prot = checkInteger('options.prot', wanted, 0, PROT_READ | PROT_WRITE);
     // The last page of a small BAR is mapped whole.
     return { offset, size: Math.ceil(Number(size) / PAGE_SIZE) * PAGE_SIZE, prot };
   }

@@ -28,7 +28,7 @@ import { withScratch } from './scratch.ts';
 import { SevFile } from './sev-file.ts';
 
 export interface SevInitOptions {
-  /** SVM_SEV_FEAT_* bits; which the host has is in `host.sevAttributes()`. 0 by default. */
+  /** SVM_SEV_FEAT_* bits; which the host has tells KVM_GET_DEVICE_ATTR on /dev/kvm (KVM_X86_GRP_SEV). 0 by default. */
   readonly vmsaFeatures?: number | bigint;
   /** Of the protocol by which the guest asks for things; KVM's choice by default. */
   readonly ghcbVersion?: number;
