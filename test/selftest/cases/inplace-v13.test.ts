@@ -1,0 +1,3 @@
+import { onMocked } from '../every-case.ts';
+
+onMocked('inplace-v13');

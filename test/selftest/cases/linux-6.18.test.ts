@@ -1,0 +1,3 @@
+import { onMocked } from '../every-case.ts';
+
+onMocked('linux-6.18');

@@ -1,0 +1,3 @@
+import { onThisMachine } from '../every-case.ts';
+
+onThisMachine();
