@@ -8,17 +8,27 @@
  * @property {boolean} ktap      whether it prints KTAP: then a "not ok", or no "ok" at all, is a failure whatever its status
  * @property {number} timeout    seconds
  * @property {string[]} [options] of `lab run`
+ * @property {readonly string[]} [kernels] the only ones it is for, by name
  */
 
 /** Run on the host before anything else: the guest has neither a compiler's time nor a network. */
-export const prepare = ['bash', '-c', 'set -euo pipefail; . scripts/setup; setup; scripts/differential --compile'];
+export const prepare = [
+  'bash',
+  '-c',
+  `set -euo pipefail
+  . scripts/setup
+  setup
+  scripts/differential --compile
+  mkdir -p .cache/lab
+  cc -std=gnu11 -O1 -Wall -Wextra -o .cache/lab/observe test/observations/*.c`,
+];
 
 /**
  * Built when they are not there, as by `lab build`; paths are relative to the project's folder. `--kernel` stands in for
  * all of them.
  * @type {readonly { name: string, source?: string, patches?: string, config?: string }[]}
  */
-export const kernels = [{ name: 'default' }];
+export const kernels = [{ name: 'default' }, { name: 'rfc-convert', patches: 'rfc-convert' }];
 
 const SEED = 7215;
 
@@ -96,4 +106,11 @@ export const tests = [
     timeout: 100,
   },
   ...differential({ steps: 20_000, machines: 2 }),
+  {
+    name: 'observations',
+    command: ['.cache/lab/observe', 'test/observations/rfc-convert.txt'],
+    ktap: true,
+    timeout: 60,
+    kernels: ['rfc-convert'],
+  },
 ];

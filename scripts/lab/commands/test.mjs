@@ -36,7 +36,9 @@ export const test = {
     }
     try {
       const images = await prepareAll(given.many['kernel'] ?? []);
-      const runs = images.flatMap((kernel) => chosen.map((one) => ({ one, kernel })));
+      const runs = images.flatMap((kernel) =>
+        chosen.filter(({ kernels: only = [kernel] }) => only.includes(kernel)).map((one) => ({ one, kernel })),
+      );
       const failed = await runAll(runs, given.number['jobs'] ?? availableParallelism());
       say(failed === 0 ? 'all passed' : `${failed} of ${runs.length} failed`);
       return failed === 0 ? 0 : status.failed;
