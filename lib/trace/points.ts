@@ -35,9 +35,10 @@ export interface Way {
 
 export interface Point {
   readonly event: EventName;
-  /** The first that the kernel has; `all` of them where each may be the one that is called. */
+  /** The first that the kernel has. */
   readonly ways: readonly Way[];
-  readonly all?: true;
+  /** Where it has none of them: any may be the one that is called. */
+  readonly otherwise?: readonly Way[];
   /** What is not seen without it; left out where another point makes up for it. */
   readonly tells?: string;
 }
@@ -89,13 +90,12 @@ export const points: readonly Point[] = [
   { event: 'check_ends', ways: [exit('kvm_gmem_is_unused', 'unused=$retval:u8 held=+0($arg4):u64')] },
   {
     event: 'store',
-    ways: [
-      entry('kvm_gmem_store_shareability', `${span} value=$arg4:u32`),
+    ways: [entry('kvm_gmem_store_shareability', `${span} value=$arg4:u32`)],
+    otherwise: [
       entry('mtree_store_range', 'start=$arg2:u64 last=$arg3:u64 value=$arg4:u64'),
       entry('mas_store_prealloc', maState),
       entry('mas_store_gfp', maState),
     ],
-    all: true,
     tells: 'set-shareability',
   },
   {

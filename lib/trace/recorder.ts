@@ -2,7 +2,7 @@
 
 import type { JournalEntry } from '../mock/index.ts';
 import { parseEvent } from './event.ts';
-import { type EventName, type Point, points } from './points.ts';
+import { type EventName, type Point, points, type Way } from './points.ts';
 import { stepsOf } from './steps.ts';
 import { TraceInstance } from './tracefs.ts';
 import { TracingUnavailableError } from './unavailable.ts';
@@ -62,20 +62,16 @@ export class StepRecorder implements Disposable {
 
 const CALLS: ReadonlySet<EventName> = new Set(['ioctl', 'fallocate', 'release']);
 
-/** Whether the kernel has one of the point's functions. */
-function watch(instance: TraceInstance, { event, ways, all }: Point): boolean {
-  let count = 0;
-  for (const { kind, symbol, reads } of ways) {
-    if (!instance.addProbe(`${event}_${count + 1}`, kind, `${symbol} ${reads}`)) continue;
-    count += 1;
-    if (!all) return true;
-  }
-  return count > 0;
+/** Whether the kernel has a function of the point. */
+function watch(instance: TraceInstance, { event, ways, otherwise = [] }: Point): boolean {
+  const add = ({ kind, symbol, reads }: Way, i: number): boolean =>
+    instance.addProbe(`${event}_${i + 1}`, kind, `${symbol} ${reads}`);
+  return ways.some((way) => add(way, 0)) || otherwise.filter(add).length > 0;
 }
 
-const unseenWithout = ({ tells = '', ways }: Point): Unseen => ({
+const unseenWithout = ({ tells = '', ways, otherwise = [] }: Point): Unseen => ({
   what: tells,
-  functions: ways.map(({ symbol }) => symbol),
+  functions: [...ways, ...otherwise].map(({ symbol }) => symbol),
 });
 
 function noGuestMemfd(): TracingUnavailableError {
