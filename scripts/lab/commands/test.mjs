@@ -19,9 +19,9 @@ export const test = {
     list: { help: 'print their names' },
     kernel: {
       value: 'NAME|BZIMAGE',
-      help: 'test this kernel',
+      help: 'test this kernel; one of tests.mjs is built when it is not there',
       many: true,
-      default: 'those of tests.mjs, built when they are not there',
+      default: 'those of tests.mjs',
     },
     jobs: { value: 'N', number: true, help: 'run so many machines at once', default: 'one a processor' },
     'if-possible': {
@@ -39,6 +39,7 @@ export const test = {
       const runs = images.flatMap((kernel) =>
         chosen.filter(({ kernels: only = [kernel] }) => only.includes(kernel)).map((one) => ({ one, kernel })),
       );
+      if (runs.length === 0) throw new Failure(`none of these tests is for ${images.join(', ')}`, status.usage);
       const failed = await runAll(runs, given.number['jobs'] ?? availableParallelism());
       say(failed === 0 ? 'all passed' : `${failed} of ${runs.length} failed`);
       return failed === 0 ? 0 : status.failed;
@@ -69,10 +70,11 @@ async function prepareAll(asked) {
   const [program = '', ...args] = prepare;
   const prepared = spawnSync(program, args, { cwd: PROJECT, stdio: ['ignore', 2, 2] });
   if (prepared.status !== 0) throw new Failure('the project cannot be built; what is above says why');
-  if (asked.length > 0) return asked;
-  const images = [];
-  for (const kernel of kernels) images.push((await build(cache, { ...kernel, from: PROJECT })).name);
-  return images;
+  const wanted = asked.length > 0 ? asked : kernels.map(({ name }) => name);
+  for (const kernel of kernels.filter(({ name }) => wanted.includes(name))) {
+    await build(cache, { ...kernel, from: PROJECT });
+  }
+  return wanted;
 }
 
 /**
