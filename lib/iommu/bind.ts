@@ -7,6 +7,7 @@ import { DeviceInUseError } from './errors.ts';
 import { devicesInUse } from './in-use.ts';
 import { groupDevices, PCI_DEVICES, type PciDevice, pciDevice } from './inventory.ts';
 import { readAttribute, writeAttribute } from './sysfs.ts';
+import { tryClose } from './try-close.ts';
 
 const DRIVERS = '/sys/bus/pci/drivers';
 const VFIO_PCI = 'vfio-pci';
@@ -122,7 +123,7 @@ export class VfioBinding extends Resource<Handle> {
   constructor(context: Context, { address, driver }: PciDevice, back: readonly FileWrite[]) {
     const callOff = back.length > 0 ? context.syscalls.afterDeath(back) : () => {};
     const release = async () => {
-      checkUnused(context, address);
+      if (back.length > 0) checkUnused(context, address);
       unwrap(await writeAll(context, back));
       callOff();
     };
@@ -139,6 +140,11 @@ export class VfioBinding extends Resource<Handle> {
    */
   override close(): Promise<void> {
     return super.close();
+  }
+
+  /** As `close`, with the kernel's refusal as a value. @throws DeviceInUseError */
+  async tryClose(): Promise<Result<void>> {
+    return await tryClose(this.context, this.handle);
   }
 }
 

@@ -71,10 +71,9 @@ export class VfioDevice extends FdResource {
     this.by = by;
   }
 
-  /** Its number on the iommufd that it is bound to. @throws TypeError when it is bound to none */
-  get deviceId(): number {
+  /** Its number on the iommufd that it is bound to; undefined when it is bound to none. @throws ClosedError */
+  get deviceId(): number | undefined {
     this.handle.checkOpen();
-    if (this.#deviceId === undefined) throw wrongType('the device', 'bound to an iommufd: device.bind()', this.name);
     return this.#deviceId;
   }
 

@@ -1,6 +1,6 @@
 /** An IOMMU group as /dev/vfio/N has it: the devices that cannot be told apart, and so are given away together. */
 
-import { wrongType } from '../abi/invalid.ts';
+import { outOfRange, wrongType } from '../abi/invalid.ts';
 import type { Ioctl, IoctlOut } from '../abi/ioctl.ts';
 import {
   VFIO_GROUP_FLAGS_CONTAINER_SET,
@@ -100,7 +100,7 @@ export class VfioGroup extends FdResource {
 
   /** As `openDevice`, with the kernel's refusal as a value. */
   async tryOpenDevice(name: string): Promise<Result<VfioDevice>> {
-    if (typeof name !== 'string') throw wrongType('name', 'a string', name);
+    checkName(name);
     return await this.create(async () => {
       const outcome = await this.#ask(VFIO_GROUP_GET_DEVICE_FD, { name });
       if (!outcome.ok) return outcome;
@@ -123,3 +123,13 @@ export class VfioGroup extends FdResource {
 }
 
 const done = (outcome: IoctlOutcome<unknown>): Result<void> => (outcome.ok ? success(undefined) : outcome);
+
+/** With the NUL that ends it, as long as the kernel's struct has room for. */
+const MOST_CHARACTERS = 255;
+
+function checkName(name: unknown): void {
+  if (typeof name !== 'string') throw wrongType('name', 'a string', name);
+  if (name === '' || name.includes('\0') || Buffer.byteLength(name) > MOST_CHARACTERS) {
+    throw outOfRange('name', `1 to ${MOST_CHARACTERS} bytes of text without a NUL`, name);
+  }
+}

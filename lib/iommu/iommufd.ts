@@ -36,9 +36,10 @@ import { askOption, tellOption } from './iommufd-options.ts';
 import { handleOf } from './object.ts';
 import { IommufdState } from './state.ts';
 import { IommufdTest } from './test-driver.ts';
+import { tryClose } from './try-close.ts';
 
 /** A device that is bound to an iommufd: a VfioDevice, a mock device, or its number there. */
-export type DeviceLike = number | { readonly deviceId: number };
+export type DeviceLike = number | { readonly deviceId: number | undefined };
 
 export interface HwptOptions {
   /** The device whose IOMMU it is for. */
@@ -263,7 +264,7 @@ export class Iommufd extends FdResource {
   async tryDestroy(id: number): Promise<Result<void>> {
     checkInteger('id', id, 0, U32_MAX);
     const object = this.#state.find(id);
-    if (object) return await object.tryRelease();
+    if (object) return await tryClose(this.context, object);
     return done(await this.#ask(IOMMU_DESTROY, { id }));
   }
 

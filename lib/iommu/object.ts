@@ -3,6 +3,7 @@
 import type { Ioctl, IoctlOut } from '../abi/ioctl.ts';
 import { type IoctlOutcome, issue, prepareIoctl, type RawArg, Resource, type Result } from '../host/index.ts';
 import type { ObjectHandle } from './state.ts';
+import { tryClose } from './try-close.ts';
 
 export abstract class IommufdObject extends Resource<ObjectHandle> {
   /** @internal */
@@ -34,7 +35,7 @@ export abstract class IommufdObject extends Resource<ObjectHandle> {
 
   /** As `close`, with the kernel's refusal as a value. */
   async tryClose(): Promise<Result<void>> {
-    return await this.handle.tryRelease();
+    return await tryClose(this.context, this.handle);
   }
 
   /** @internal */

@@ -81,6 +81,7 @@ interface RegionFacts {
 }
 
 const INFO_ROOM = 1024;
+const NOT_MAPPABLE = 'this region cannot be mapped, or not this part of it (region.mappable, region.mappableAreas)';
 
 /** Asks for a region and its capabilities. */
 export async function tryRegion(context: Context, device: OwnedFd, index: number): Promise<Result<VfioRegion>> {
@@ -220,7 +221,7 @@ export class VfioRegion {
         const fileOffset = this.#offset + offset;
         const address = await this.#context.syscalls.mmap(size, prot, MAP_SHARED, fd, fileOffset);
         const args = { length: size, prot, offset: fileOffset };
-        if (address < 0n) return failure({ syscall: 'mmap', fd, args }, Number(address));
+        if (address < 0n) return failure({ syscall: 'mmap', fd, args, hint: NOT_MAPPABLE }, Number(address));
         const title = `Mapping of region ${this.index} of ${this.#device.title}`;
         const end = this.#offset + this.size;
         return success(new Mapping(this.#context, title, { address, size, fileOffset, fileSize: end }));

@@ -1,17 +1,7 @@
 /** What belongs to one iommufd: its file, and which typed object stands for which id. */
 
 import { IOMMU_DESTROY } from '../abi/iommufd.ts';
-import {
-  type Context,
-  failed,
-  Handle,
-  isKernelError,
-  issue,
-  type OwnedFd,
-  prepareIoctl,
-  type Result,
-  success,
-} from '../host/index.ts';
+import { type Context, Handle, issue, type OwnedFd, prepareIoctl } from '../host/index.ts';
 
 export class IommufdState {
   readonly context: Context;
@@ -56,17 +46,6 @@ export class ObjectHandle extends Handle {
     super(`${what} ${id} of ${state.file.title}`, () => destroy(state, id), { mayBeRefused: true });
     this.id = id;
     this.state = state;
-  }
-
-  /** Destroys it, with the kernel's refusal as a value. */
-  async tryRelease(): Promise<Result<void>> {
-    try {
-      await this.state.context.close(this);
-      return success(undefined);
-    } catch (error) {
-      if (isKernelError(error)) return failed(error);
-      throw error;
-    }
   }
 
   /** Keeps object and file open while `work` runs. @throws ClosedError */

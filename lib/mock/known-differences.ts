@@ -167,12 +167,6 @@ export const knownDifferences: readonly KnownDifference[] = [
   },
   {
     profiles: 'all',
-    kernel: 'KVM_CREATE_DEVICE makes interrupt controllers and the device that tells KVM of VFIO files.',
-    mock: 'ENODEV, as a kernel without CONFIG_KVM_VFIO answers for that one.',
-    reason: 'Without passed-through devices there is nothing that KVM could be told.',
-  },
-  {
-    profiles: 'all',
     kernel: 'KVM_CHECK_EXTENSION answers for some two hundred capabilities.',
     mock: 'Answers for those in lib/abi/capabilities.ts; 0 for the rest.',
     reason: 'The table is what this package speaks about.',

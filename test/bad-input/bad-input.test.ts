@@ -99,7 +99,7 @@ describe('whatever is passed, a refusal is meant', () => {
       .map((method) => ({ name, method })),
   );
 
-  test.each(methods)('$name.$method', async ({ name, method }) => {
+  test.each(methods)('$name, $method', async ({ name, method }) => {
     const given = fc.tuple(fc.nat({ max: 2 }), anything(), anything());
     const meant = async ([position, one, other]: [number, unknown, unknown]): Promise<void> => {
       const args = valid(name, method);

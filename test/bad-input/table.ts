@@ -4,7 +4,7 @@
  */
 
 import { KVM_CHECK_EXTENSION, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES } from '../../lib/abi/index.ts';
-import { type ObjectName, type Objects, PAGE } from '../host/support/objects.ts';
+import { type ObjectName, type Objects, PAGE, SIZE } from '../host/support/objects.ts';
 import type { validCalls } from '../host/support/valid-calls.ts';
 import {
   detached,
@@ -183,6 +183,86 @@ const byGuest = (at: string): Bad[] => [
 
 const touching = (at: string): Bad[] => [...byGuest(at), bad(`${at}.access`, [...notWord, 'shared'])];
 
+const unset = (values: readonly unknown[]): readonly unknown[] => [undefined, ...values];
+const access = [bad('0.readable', notBoolean), bad('0.writeable', notBoolean)];
+const mapMemory = (...iova: readonly unknown[]) => [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.address', [undefined, ...notU64, { address: 0n }]),
+  bad('0.offset', [...notU64, SIZE]),
+  bad('0.length', [...notU64, 0, SIZE + 1]),
+  bad('0.iova', [...iova, ...notU64]),
+  ...access,
+];
+const mapAll = (...iova: readonly unknown[]) => [
+  bad('0', [undefined, null, 'x', 1, {}, [undefined], ['x'], [{}]]),
+  bad('0.0.length', [...notU64, 0, SIZE + 1]),
+  bad('0.0.iova', [...iova, ...notU64]),
+];
+const mapFile = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.file', [undefined, ...notFd]),
+  bad('0.start', notU64),
+  bad('0.length', [undefined, ...notU64, 0]),
+  bad('0.iova', notU64),
+  ...access,
+];
+const notObjectOfOurs: readonly unknown[] = [null, 1, 'x', {}, [], { fd: 7 }, { id: 1 }];
+const copy = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.from', notObjectOfOurs),
+  bad('0.sourceIova', [undefined, ...notU64]),
+  bad('0.length', [undefined, ...notU64, 0]),
+  bad('0.iova', notU64),
+  ...access,
+];
+const iovaRange = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.iova', [undefined, ...notU64]),
+  bad('0.length', [undefined, ...notU64, 0]),
+];
+const inclusive = [
+  bad('0', [undefined, null, 'x', 1, {}, [undefined], ['x'], [1]]),
+  bad('0.0.start', [undefined, ...notU64]),
+  bad('0.0.last', [undefined, ...notU64]),
+];
+const dirty = [...iovaRange, bad('0.pageSize', [...notNumber, 0, 3, 2 ** 53])];
+const onOff = [bad('0', unset(notBoolean))];
+const hwpt = [
+  bad('0', [undefined, ...notOptions]),
+  bad('0.device', [undefined, ...notNumber, { deviceId: 'x' }, { deviceId: -1 }]),
+  bad('0.on', [undefined, ...notObjectOfOurs]),
+  bad('0.dirtyTracking', notBoolean),
+  bad('0.nestParent', notBoolean),
+];
+const hwInfo = [bad('0', [undefined, ...notNumber, { deviceId: 'x' }, U32_OVER])];
+const notAddress = [undefined, ...notWord, '00:05.0', '0000:00:05.8', '0000:00:05.0\n', '../0000:00:05.0', 1n];
+const bindDevice = [bad('0', notAddress), bad('1', notOptions), bad('1.unbind', notBoolean)];
+const openDevice = [bad('0', notAddress), bad('1', notOptions), bad('1.iommufd', notObjectOfOurs)];
+const openGroup = [bad('0', [undefined, ...notNumber, 2 ** 31])];
+const notIndex = [
+  undefined,
+  ...notNumber.filter((value) => typeof value !== 'string'),
+  'bar6',
+  '',
+  'toString',
+  U32_OVER,
+];
+const index = [bad('0', notIndex)];
+const irq = [bad('0', notIndex), bad('1', notOptions), bad('1.vectors', [...notNumber, 0, 2049])];
+const vector = [bad('0', [...notNumber, 1])];
+const target = [bad('0', [undefined, ...notObjectOfOurs])];
+const feature = [bad('0', notIndex), bad('1', unset(notWord))];
+const featureData = [...feature, bad('2', [undefined, ...notBytes])];
+const at = bad('0', [undefined, ...notU64, 256, 1n << 40n]);
+const register = [at, bad('1', [undefined, ...notNumber, 0, 3, 16])];
+const registerValue = [...register, bad('2', [undefined, ...notU64, 0x1_0000])];
+const regionMap = [
+  bad('0', notOptions),
+  bad('0.offset', [...notPages, PAGE]),
+  bad('0.size', [...notU64, 0, 257]),
+  bad('0.prot', [...notNumber, 4]),
+];
+
 export const table: Table = {
   host: {
     createVm,
@@ -259,6 +339,149 @@ export const table: Table = {
     ],
     preFault,
     tryPreFault: preFault,
+  },
+  vmVfio: { add: target, tryAdd: target, remove: target, tryRemove: target },
+  iommufd: {
+    allocIoas: [],
+    tryAllocIoas: [],
+    allocHwpt: hwpt,
+    tryAllocHwpt: hwpt,
+    hwInfo,
+    tryHwInfo: hwInfo,
+    rlimitMode: [],
+    tryRlimitMode: [],
+    setRlimitMode: [bad('0', unset(notWord))],
+    trySetRlimitMode: [bad('0', unset(notWord))],
+    vfioContainer: [],
+    tryVfioContainer: [],
+    vfioIoas: [],
+    tryVfioIoas: [],
+    setVfioIoas: [bad('0', notObjectOfOurs)],
+    trySetVfioIoas: [bad('0', notObjectOfOurs)],
+    changeProcess: [],
+    tryChangeProcess: [],
+    destroy: [bad('0', [undefined, ...notNumber, U32_OVER])],
+    tryDestroy: [bad('0', [undefined, ...notNumber, U32_OVER])],
+  },
+  ioas: {
+    map: mapMemory(),
+    tryMap: mapMemory(),
+    mapFile,
+    tryMapFile: mapFile,
+    mapAll: mapAll(),
+    tryMapAll: mapAll(),
+    unmap: iovaRange,
+    tryUnmap: iovaRange,
+    unmapAll: [],
+    tryUnmapAll: [],
+    isMapped: iovaRange,
+    tryIsMapped: iovaRange,
+    copy,
+    tryCopy: copy,
+    allowIovas: inclusive,
+    tryAllowIovas: inclusive,
+    iovaRanges: [],
+    tryIovaRanges: [],
+    hugePages: [],
+    tryHugePages: [],
+    setHugePages: onOff,
+    trySetHugePages: onOff,
+    tryClose: [],
+  },
+  mockDevice: { replace: target, tryReplace: target, tryClose: [] },
+  hwpt: {
+    setDirtyTracking: onOff,
+    trySetDirtyTracking: onOff,
+    dirtyBitmap: [...dirty, bad('0.clear', notBoolean)],
+    tryDirtyBitmap: [...dirty, bad('0.clear', notBoolean)],
+    tryClose: [],
+  },
+  vfio: {
+    devices: [],
+    device: [bad('0', notAddress)],
+    groups: [],
+    bind: bindDevice,
+    tryBind: bindDevice,
+    openDevice,
+    tryOpenDevice: openDevice,
+    openGroup,
+    tryOpenGroup: openGroup,
+    openContainer: [],
+    tryOpenContainer: [],
+  },
+  binding: { tryClose: [] },
+  container: {
+    apiVersion: [],
+    tryApiVersion: [],
+    checkExtension: [bad('0', [undefined, ...notWord.filter((value) => value !== 0), -1, 1.5, 0x1_0000])],
+    tryCheckExtension: [bad('0', [undefined, ...notWord.filter((value) => value !== 0), -1, 1.5, 0x1_0000])],
+    setIommu: [bad('0', unset(notWord))],
+    trySetIommu: [bad('0', unset(notWord))],
+    info: [],
+    tryInfo: [],
+    mapDma: mapMemory(undefined),
+    tryMapDma: mapMemory(undefined),
+    mapAll: mapAll(undefined),
+    tryMapAll: mapAll(undefined),
+    unmapDma: iovaRange,
+    tryUnmapDma: iovaRange,
+    unmapAll: [],
+    tryUnmapAll: [],
+    setDirtyTracking: onOff,
+    trySetDirtyTracking: onOff,
+    dirtyBitmap: dirty,
+    tryDirtyBitmap: dirty,
+  },
+  group: {
+    status: [],
+    tryStatus: [],
+    setContainer: target,
+    trySetContainer: target,
+    unsetContainer: [],
+    tryUnsetContainer: [],
+    openDevice: [bad('0', [undefined, null, 1, {}, [], true, 'a\0b', 'x'.repeat(256)])],
+    tryOpenDevice: [bad('0', [undefined, null, 1, {}, [], true, 'a\0b', 'x'.repeat(256)])],
+  },
+  device: {
+    bind: target,
+    tryBind: target,
+    attach: target,
+    tryAttach: target,
+    detach: [],
+    tryDetach: [],
+    info: [],
+    tryInfo: [],
+    region: index,
+    tryRegion: index,
+    irqInfo: index,
+    tryIrqInfo: index,
+    irq,
+    tryIrq: irq,
+    reset: [],
+    tryReset: [],
+    hasFeature: feature,
+    feature: featureData,
+    tryFeature: featureData,
+    setBusMaster: onOff,
+    trySetBusMaster: onOff,
+  },
+  config: {
+    read: register,
+    tryRead: register,
+    write: registerValue,
+    tryWrite: registerValue,
+    readBytes: [at, bad('1', [undefined, ...notNumber, 0, 257])],
+    tryReadBytes: [at, bad('1', [undefined, ...notNumber, 0, 257])],
+    writeBytes: [at, bad('1', [undefined, ...notBytes, new Uint8Array(0), new Uint8Array(257)])],
+    tryWriteBytes: [at, bad('1', [undefined, ...notBytes, new Uint8Array(0), new Uint8Array(257)])],
+    map: regionMap,
+    tryMap: regionMap,
+  },
+  irq: {
+    wait: [...vector, bad('1', notOptions), bad('1.timeoutMs', [...notNumber, 2 ** 31]), bad('1.signal', notSignal)],
+    trigger: vector,
+    mask: vector,
+    unmask: vector,
   },
   guest: {
     read: [gpa, bad('1', [undefined, ...notNumber, 2 ** 30 + 1]), ...touching('2')],

@@ -26,6 +26,7 @@ import { Dispatcher } from './dispatch.ts';
 import { hasMemoryAttributes, setMemoryAttributes } from './memory-attributes.ts';
 import { setMemoryRegion } from './memory-region.ts';
 import { VcpuFile } from './vcpu-file.ts';
+import { createDevice } from './vfio-file.ts';
 import type { Vm } from './vm.ts';
 
 /** Only what the typed API offers; the kernel knows more capabilities to enable (see known-differences.ts). */
@@ -57,7 +58,7 @@ const NO_GUEST_MEMFD = { guest_memfd_offset: 0n, guest_memfd: 0, pad1: 0, pad2: 
 const dispatcher = new Dispatcher<Vm>()
   .on(KVM_CHECK_EXTENSION, (vm, number) => checkExtension(vm.machine, vm, number))
   .on(KVM_ENABLE_CAP, enableCap)
-  .on(KVM_CREATE_DEVICE, () => -errno.ENODEV)
+  .on(KVM_CREATE_DEVICE, createDevice)
   .on(KVM_MEMORY_ENCRYPT_REG_REGION, () => -errno.ENOTTY)
   .on(KVM_MEMORY_ENCRYPT_UNREG_REGION, () => -errno.ENOTTY)
   .on(KVM_CREATE_VCPU, createVcpu)

@@ -22,6 +22,8 @@ export class Vm {
   readonly attributes = new RangeMap<bigint>(0n);
   /** Taken for as long as the VM lives. */
   readonly vcpuIds = new Set<number>();
+  /** It has the device that tells it of VFIO files. */
+  hasVfioDevice = false;
   /** KVM_CAP_EXIT_HYPERCALL was enabled for KVM_HC_MAP_GPA_RANGE. */
   exitsOnMapGpaRange = false;
   #dead = false;

@@ -72,6 +72,11 @@ export abstract class MockFile {
   /** The mapping is gone. */
   munmap(_mapping: FileMapping): void {}
 
+  /** Whether it is VFIO's: a group, or a device; what KVM asks of a file that it is told of. */
+  get isVfio(): boolean {
+    return false;
+  }
+
   /** Whether the file lies on a file system from which nothing may be executed. */
   get noExec(): boolean {
     return false;

@@ -7,6 +7,8 @@ import { cases as mockDomain } from './iommu-mock-domain.ts';
 import { cases as numbers } from './iommu-numbers.ts';
 import { cases as ranges } from './iommu-ranges.ts';
 import { cases as unmap } from './iommu-unmap.ts';
+import { cases as bind } from './vfio-bind.ts';
+import { cases as cdev } from './vfio-cdev.ts';
 import { cases as container } from './vfio-container.ts';
 import { cases as device } from './vfio-device.ts';
 import { cases as dma } from './vfio-dma.ts';
@@ -21,7 +23,9 @@ export const cases: readonly AnyCase[] = [
   ...mockDomain,
   ...memlock,
   ...container,
+  ...cdev,
   ...device,
+  ...bind,
   ...mapping,
   ...dma,
   ...kvm,

@@ -8,7 +8,7 @@ export interface Members {
 }
 
 /** Protected members, which TypeScript keeps from users and JavaScript does not. */
-const INTERNAL = new Set(['constructor', 'create', 'systemFd', 'learn']);
+const INTERNAL = new Set(['constructor', 'create', 'systemFd', 'learn', 'ask']);
 
 export function membersOf(start: object): Members {
   const methods = new Set<string>();

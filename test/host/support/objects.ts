@@ -1,6 +1,6 @@
 /** One of each object the typed API makes, on a watched mock. */
 
-import type { Mapping, Vcpu, VcpuExit } from '../../../lib/kvm/index.ts';
+import type { Host, Mapping, Vcpu, VcpuExit } from '../../../lib/kvm/index.ts';
 import type { MockOptions } from '../../../lib/mock/index.ts';
 import { openWatched } from './hosts.ts';
 import type { Answers } from './seam.ts';
@@ -25,8 +25,30 @@ export async function makeAllObjects(options?: MockOptions, answers?: Answers) {
   const vcpu = await objects.vm.createVcpu({ id: 7 });
   const exit = await portRead(vcpu, objects.mapping);
   const guest = await objects.vm.createGuest({ vcpus: 2, onHypercall: async () => 0 });
+  const devices = await makeDevices(objects.host);
+  const vmVfio = await objects.vm.vfio();
   objects.calls.length = 0;
-  return { ...objects, vcpu, exit, guest };
+  return { ...objects, ...devices, vmVfio, vcpu, exit, guest };
+}
+
+/** What iommufd and VFIO have: the device through its group, since that is had in one way at a time. */
+async function makeDevices(host: Host) {
+  const { vfio } = host;
+  const iommufd = await host.iommufd();
+  const ioas = await iommufd.allocIoas();
+  const mockDomain = await iommufd.allocIoas();
+  const mockDevice = await iommufd.test.mockDevice(mockDomain);
+  const hwpt = await iommufd.allocHwpt({ device: mockDevice, on: ioas, dirtyTracking: true });
+  const container = await vfio.openContainer();
+  const { address, group: number } = (await vfio.devices())[0]!;
+  const binding = await vfio.bind(address);
+  const group = await vfio.openGroup(number!);
+  await group.setContainer(container);
+  await container.setIommu('type1v2');
+  const device = await group.openDevice(address);
+  const config = await device.region('config');
+  const irq = await device.irq('msi');
+  return { vfio, iommufd, ioas, mockDomain, mockDevice, hwpt, container, binding, group, device, config, irq, address };
 }
 
 /** An exit that waits for an answer: `in al, 0x10` at the start of the memory, which is as before afterwards. */
@@ -41,5 +63,26 @@ async function portRead(vcpu: Vcpu, memory: Mapping): Promise<VcpuExit> {
 }
 
 export type Objects = Awaited<ReturnType<typeof makeAllObjects>>;
-export type ObjectName = 'host' | 'raw' | 'vm' | 'gmem' | 'mapping' | 'region' | 'vcpu' | 'guest';
-export const OBJECT_NAMES: readonly ObjectName[] = ['host', 'raw', 'vm', 'gmem', 'mapping', 'region', 'vcpu', 'guest'];
+export const OBJECT_NAMES = [
+  'host',
+  'raw',
+  'vm',
+  'gmem',
+  'mapping',
+  'region',
+  'vcpu',
+  'guest',
+  'vmVfio',
+  'iommufd',
+  'ioas',
+  'mockDevice',
+  'hwpt',
+  'vfio',
+  'binding',
+  'container',
+  'group',
+  'device',
+  'config',
+  'irq',
+] as const satisfies readonly (keyof Objects)[];
+export type ObjectName = (typeof OBJECT_NAMES)[number];

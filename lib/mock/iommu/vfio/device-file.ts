@@ -44,6 +44,10 @@ export class VfioDeviceFile extends MockFile {
     return deviceDispatcher.run(this, request, user, -errno.ENOTTY);
   }
 
+  override get isVfio(): boolean {
+    return true;
+  }
+
   override get hasPositions(): boolean {
     return true;
   }

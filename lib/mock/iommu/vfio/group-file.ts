@@ -34,6 +34,10 @@ export class VfioGroupFile extends MockFile {
     return dispatcher.run(this, request, user, -errno.ENOTTY);
   }
 
+  override get isVfio(): boolean {
+    return true;
+  }
+
   override get hasPositions(): boolean {
     return true;
   }
