@@ -1,11 +1,11 @@
 /**
- * The cases of `gmem selftest`, each a test: on each mocked kernel and platform, and on this machine's kernel. A file for
- * each kernel calls it, so that they share the machine's processors.
+ * The cases of `gmem selftest`, each a test: on mocked kernels, and on this machine's. A file for each kernel calls it, so
+ * that they share the machine's processors. Kernels on more platforms than here run under `gmem selftest` itself.
  */
 
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { type Host, openHost } from '../../lib/kvm/index.ts';
-import { type ProfileName, platformNames } from '../../lib/mock/index.ts';
+import type { PlatformName, ProfileName } from '../../lib/mock/index.ts';
 import { cases } from '../../lib/selftest/cases/index.ts';
 import {
   type GroupSpec,
@@ -18,30 +18,36 @@ import {
   whyAbsent,
 } from '../../lib/selftest/index.ts';
 
-export const onMocked = (kernel: ProfileName): void =>
-  everyCase(planGroups({ kernels: [kernel], platforms: platformNames }));
+export const onMocked = (kernel: ProfileName, ...platforms: PlatformName[]): void =>
+  planGroups({ kernels: [kernel], platforms }).forEach(everyCase);
 
-/** Not asked for by name: they are skipped where they cannot run. */
-export const onThisMachine = (): void => everyCase(planGroups({}).filter(({ backend }) => backend !== 'mock'));
+/** Not asked for by name: a backend that cannot run here is one skipped test. */
+export async function onThisMachine(): Promise<void> {
+  for (const spec of planGroups({}).filter(({ backend }) => backend !== 'mock')) {
+    const absent = await reasonAgainst(spec);
+    if (absent === undefined) everyCase(spec);
+    else describe(specName(spec), () => it('every case', ({ skip }) => skip(absent)));
+  }
+}
 
-function everyCase(groups: readonly GroupSpec[]): void {
-  describe.each(groups.map((spec) => [specName(spec), spec] as const))('%s', (_, spec) => {
-    let host: Host | undefined;
-    let absent = '';
+async function reasonAgainst(spec: GroupSpec): Promise<string | undefined> {
+  try {
+    await using _ = await openHost(hostOptions(spec));
+    return undefined;
+  } catch (error) {
+    return whyAbsent(error);
+  }
+}
 
+function everyCase(spec: GroupSpec): void {
+  describe(specName(spec), () => {
+    let host: Host;
     beforeAll(async () => {
-      try {
-        host = await openHost(hostOptions(spec));
-      } catch (error) {
-        if (spec.required) throw error;
-        absent = whyAbsent(error);
-      }
+      host = await openHost(hostOptions(spec));
     });
-
-    afterAll(() => host?.close());
+    afterAll(() => host.close());
 
     it.for(select(cases).map((entry) => [entry.title, entry] as const))('%s', async ([, entry], { skip }) => {
-      if (!host) return skip(absent);
       const result = await runCase(host, entry, { timeout: 15_000 });
       if (result.outcome === 'skip') skip(result.reason);
       if (result.outcome !== 'pass') throw new Error([result.reason, ...result.problems.map(problemText)].join('\n'));

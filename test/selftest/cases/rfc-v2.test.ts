@@ -1,3 +1,4 @@
+import { platformNames } from '../../../lib/mock/index.ts';
 import { onMocked } from '../every-case.ts';
 
-onMocked('rfc-v2');
+onMocked('rfc-v2', ...platformNames);

@@ -1,3 +1,3 @@
 import { onThisMachine } from '../every-case.ts';
 
-onThisMachine();
+await onThisMachine();
