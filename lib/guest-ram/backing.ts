@@ -3,6 +3,7 @@
  * private pages and a memfd for the shared ones where the VM's attributes choose between two backings.
  */
 
+import type { HugePageSize } from '../abi/huge-pages.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../abi/linux.ts';
 import { type GuestMemfd, Mapping, type PageState } from '../guest-memfd/index.ts';
 import { type Context, failure, type OwnedFd, type Result, success } from '../host/index.ts';
@@ -25,7 +26,11 @@ export interface Backing {
 export interface BackingOptions {
   readonly size: bigint;
   readonly initially: PageState;
+  readonly hugePageSize: HugePageSize | undefined;
 }
+
+const huge = ({ hugePageSize }: BackingOptions): { hugePageSize?: HugePageSize } =>
+  hugePageSize ? { hugePageSize } : {};
 
 /** Whether shared and private pages lie in files of their own. */
 export const hasTwoFiles = ({ features }: Context): boolean => features.dialect === 'vm-attributes';
@@ -35,8 +40,9 @@ export function createBacking(vm: Vm, context: Context, options: BackingOptions)
   return hasTwoFiles(context) ? twoFiles(vm, context, options) : inPlace(vm, options);
 }
 
-async function inPlace(vm: Vm, { size, initially }: BackingOptions): Promise<Result<Backing>> {
-  const gmem = await vm.tryCreateGuestMemfd({ size, mmap: true, initially });
+async function inPlace(vm: Vm, options: BackingOptions): Promise<Result<Backing>> {
+  const { size, initially } = options;
+  const gmem = await vm.tryCreateGuestMemfd({ size, mmap: true, initially, ...huge(options) });
   if (!gmem.ok) return gmem;
   const mapping = await gmem.value.tryMap();
   if (!mapping.ok) {
@@ -57,21 +63,19 @@ async function inPlace(vm: Vm, { size, initially }: BackingOptions): Promise<Res
   });
 }
 
-async function twoFiles(vm: Vm, context: Context, { size }: BackingOptions): Promise<Result<Backing>> {
+async function twoFiles(vm: Vm, context: Context, options: BackingOptions): Promise<Result<Backing>> {
+  const { size } = options;
+  const gmem = await vm.tryCreateGuestMemfd({ size, ...huge(options) });
+  if (!gmem.ok) return gmem;
   const shared = await sharedMemory(context, size);
-  if (!shared.ok) return shared;
+  if (!shared.ok) {
+    await gmem.value.close();
+    return shared;
+  }
   const { memfd, mapping } = shared.value;
-  const closeShared = async (): Promise<void> => {
+  const close = async (): Promise<void> => {
     await mapping.close();
     await context.close(memfd);
-  };
-  const gmem = await vm.tryCreateGuestMemfd({ size });
-  if (!gmem.ok) {
-    await closeShared();
-    return gmem;
-  }
-  const close = async (): Promise<void> => {
-    await closeShared();
     await gmem.value.close();
   };
   const free = (range: FileRange, side: PageState): Promise<Result<void>> =>

@@ -12,7 +12,7 @@ import type { Ram } from './ram.ts';
 export type DeviceRead = (iova: bigint, length: number) => Promise<Uint8Array | undefined>;
 
 export interface CheckOptions {
-  /** Looks at shared pages from inside. */
+  /** Looks at pages from inside: finds on a shared one what the host finds, and can read a private one. */
   readonly guest?: Guest;
   /** Looks at pages through the attached spaces. */
   readonly device?: DeviceRead;
@@ -60,11 +60,7 @@ async function comparePage(ram: Ram, page: Page, { guest, device }: CheckOptions
   const host = await hostSees(ram, page, (what) => report('host', what));
   for (const place of ram.placement.within(page.offset, page.offset + BigInt(PAGE_SIZE))) {
     await spacesHold(ram, page, place, (what) => report('space', what));
-    if (guest && host) {
-      const seen = await guest.read(place.iova, SAMPLE);
-      if (!seen.ok) report('guest', `cannot read it: ${seen.exit.reason}`);
-      else if (!same(seen.bytes, host)) report('guest', 'reads other bytes than the host');
-    }
+    if (guest) await guestSees(guest, page, place.iova, host, (what) => report('guest', what));
     if (device) await deviceSees(ram, page, await device(place.iova, SAMPLE), host, (what) => report('device', what));
   }
 }
@@ -80,6 +76,18 @@ async function hostSees(
   // With two backings what the host sees of a private page is another page, and harmless.
   if (state === 'private' && seen.ok && backing.isOneFile) report('can read it');
   return state === 'shared' && seen.ok ? seen.value : undefined;
+}
+
+async function guestSees(
+  guest: Guest,
+  { state }: Page,
+  at: bigint,
+  host: Uint8Array | undefined,
+  report: (what: string) => void,
+): Promise<void> {
+  const seen = await guest.read(at, SAMPLE, guest.hasPrivateBit ? { access: state } : {});
+  if (!seen.ok) report(`cannot read it: ${seen.exit.reason}`);
+  else if (host && !same(seen.bytes, host)) report('reads other bytes than the host');
 }
 
 async function spacesHold(ram: Ram, { state }: Page, page: DmaPiece, report: (what: string) => void): Promise<void> {

@@ -1,5 +1,6 @@
 /** What a GuestRam is asked for, and the checks on it. */
 
+import { type HugePageSize, hugePageSizes } from '../abi/huge-pages.ts';
 import { checkOneOf, checkOptions, I64_MAX, outOfRange, U64_MAX, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import type { PageState } from '../guest-memfd/index.ts';
@@ -25,6 +26,11 @@ export interface GuestRamOptions {
   readonly regions: readonly RamRegion[];
   /** The state of all pages at first. Default: 'private'. */
   readonly initially?: PageState;
+  /**
+   * Private memory in huge pages of this size, of which `size` must be a multiple; as for `vm.createGuestMemfd()`.
+   * Conversions are of single pages all the same. Left out: single pages.
+   */
+  readonly hugePageSize?: HugePageSize;
 }
 
 export interface CheckedRamRegion {
@@ -38,6 +44,7 @@ export interface CheckedRam {
   readonly size: bigint;
   readonly regions: readonly CheckedRamRegion[];
   readonly initially: PageState;
+  readonly hugePageSize: HugePageSize | undefined;
 }
 
 const ONE_PAGE = BigInt(PAGE_SIZE);
@@ -48,15 +55,16 @@ export function checkVm(vm: Vm): void {
 }
 
 export function checkRam(options: GuestRamOptions): CheckedRam {
-  checkOptions('options', options, ['size', 'regions', 'initially']);
-  const { regions, initially = 'private' } = options;
+  checkOptions('options', options, ['size', 'regions', 'initially', 'hugePageSize']);
+  const { regions, initially = 'private', hugePageSize } = options;
   const size = checkPages('options.size', options.size, ONE_PAGE, I64_MAX);
   if (!Array.isArray(regions) || regions.length === 0) {
     throw wrongType('options.regions', 'a list of at least one region', regions);
   }
   const checked = regions.map((region, i) => checkRegion(`options.regions[${i}]`, region, size));
   checkApart(checked);
-  return { size, regions: checked, initially: checkOneOf('options.initially', initially, STATES) };
+  if (hugePageSize !== undefined) checkOneOf('options.hugePageSize', hugePageSize, hugePageSizes);
+  return { size, regions: checked, initially: checkOneOf('options.initially', initially, STATES), hugePageSize };
 }
 
 function checkRegion(what: string, region: RamRegion, memory: bigint): CheckedRamRegion {

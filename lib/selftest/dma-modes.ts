@@ -4,7 +4,7 @@
  */
 
 import type { Failure, Result, Success } from '../host/index.ts';
-import type { ContainerDriver, Iommufd, IovaRange, VfioContainer, VfioDevice } from '../iommu/index.ts';
+import type { ContainerDriver, Ioas, Iommufd, IovaRange, VfioContainer, VfioDevice } from '../iommu/index.ts';
 import type { Mapping } from '../kvm/index.ts';
 import type { T } from './context.ts';
 import { groupOf, iommufd, testDevice } from './dma.ts';
@@ -40,6 +40,8 @@ export interface MapPiece {
 export interface DmaSpace {
   readonly mode: Mode;
   readonly device: VfioDevice;
+  /** What `map` and `unmap` are asked of. */
+  readonly target: Ioas | VfioContainer;
   map(piece: MapPiece): Promise<Result<unknown>>;
   /** How many bytes were mapped there. */
   unmap(range: IovaRange): Promise<Result<bigint>>;
@@ -62,6 +64,7 @@ async function own(t: T): Promise<DmaSpace> {
   return {
     mode: 'iommufd',
     device,
+    target: space,
     map: (piece) => space.tryMap(piece),
     unmap: (range) => space.tryUnmap(range),
     unmapAll: () => space.tryUnmapAll(),
@@ -80,6 +83,7 @@ async function contained(t: T, mode: Mode): Promise<DmaSpace> {
   return {
     mode,
     device,
+    target: container,
     map: (piece) => container.tryMapDma(piece),
     unmap: (range) => container.tryUnmapDma(range),
     unmapAll: () => container.tryUnmapAll(),

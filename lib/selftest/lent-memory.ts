@@ -57,10 +57,11 @@ export class LentMemory {
   /** A device that reaches nothing yet. */
   async device(): Promise<LentTo> {
     const ioas = await this.iommufd.allocIoas();
-    const { hwptId } = await this.iommufd.test.mockDevice(ioas);
+    const device = await this.iommufd.test.mockDevice(ioas);
+    this.#t.defer(() => device.close());
     const access = await this.iommufd.test.access(ioas);
     this.#t.defer(() => access.close());
-    return new LentTo(this.#t, this, { ioas, hwptId, access });
+    return new LentTo(this.#t, this, { ioas, hwptId: device.hwptId, access });
   }
 }
 

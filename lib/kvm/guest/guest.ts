@@ -84,6 +84,11 @@ export class Guest {
     return this.#closing !== undefined || this.#parts.memory.mapping.closed;
   }
 
+  /** Whether the guest says itself what it takes memory for (snp, tdx): `TouchOptions.access`. */
+  get hasPrivateBit(): boolean {
+    return this.#parts.bits !== undefined;
+  }
+
   /** Reads `length` bytes at a guest-physical address. */
   async read(gpa: number | bigint, length: number, options: TouchOptions = {}): Promise<GuestRead> {
     const bytes = new Uint8Array(checkInteger('length', length, 0, MAX_READ));

@@ -12,6 +12,7 @@ import { cases as features } from './features.ts';
 import { cases as flags } from './flags.ts';
 import { cases as guestBacking } from './guest-backing.ts';
 import { cases as guestPlainSlots } from './guest-plain-slots.ts';
+import { cases as guestRam } from './guest-ram.ts';
 import { cases as guestSlots } from './guest-slots.ts';
 import { cases as hostAccess } from './host-access.ts';
 import { cases as hugeFile } from './huge-file.ts';
@@ -72,5 +73,6 @@ export const cases: readonly AnyCase[] = [
   ...racesMemory,
   ...racesConvert,
   ...thread,
+  ...guestRam,
   ...iommu,
 ];

@@ -69,7 +69,8 @@ const guestRam = defineCase<IommuPolicy>({
     const file = await iommufd(t);
     const spaces = [await file.allocIoas(), await file.allocIoas()];
     for (const space of spaces) {
-      await file.test.mockDevice(space);
+      const device = await file.test.mockDevice(space);
+      t.defer(() => device.close());
       await ram.attach(space, { by: mapsBy(policy) });
     }
     for (let page = 0; page < PAGES; page += 1) await ram.mapping.write(bytesFor(page), Uint8Array.of(0x40 + page));
@@ -82,7 +83,8 @@ const guestRam = defineCase<IommuPolicy>({
     t.succeeds(await ram.tryConvert({ ...range, to: 'shared' }, { retry }), 'converting to shared');
     t.equal(await ram.check({ pages: 'all' }), [], 'differences when all is shared again');
     const foreign = await file.allocIoas();
-    await file.test.mockDevice(foreign);
+    const foreigner = await file.test.mockDevice(foreign);
+    t.defer(() => foreigner.close());
     await foreign.map({ address: ram.mapping, offset: bytesFor(4), length: PAGE_SIZE, iova: IOVA });
     const refused = t.fails(
       await ram.tryConvert({ ...range, to: 'private' }),
