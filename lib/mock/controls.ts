@@ -5,7 +5,7 @@ import { checkBytes, checkInteger, checkOneOf, checkU64, outOfRange, wrongType }
 import { PAGE_SIZE } from '../abi/linux.ts';
 import type { Faults } from './faults.ts';
 import { type GuestMemfdInode, hostFault, memoryError } from './guest-memfd/index.ts';
-import { type DmaEngine, dmaEngine, type IommuSystem } from './iommu/index.ts';
+import { type DmaEngine, dmaEngine, type IommuSystem, makePrivateSide } from './iommu/index.ts';
 import type { IommuPolicy } from './iommu/policy.ts';
 import type { Journal } from './journal.ts';
 import { type Access, access, type GuestExit, GuestMemfdFile, type Machine, VmFile } from './kvm/index.ts';
@@ -66,6 +66,13 @@ export interface MockControls {
   readonly dmaPinned: { readonly now: number; readonly peak: number };
   /** The DMA of a device on an IOAS: its reads and writes go through the IOMMU's page tables, at this very moment. */
   dma(iommufd: number, ioasId: number): DmaEngine;
+  /**
+   * Makes an IOAS that maps nothing yet the private side of a device, one that a confidential guest has accepted. From
+   * then on it takes private pages of a guest_memfd (IOMMU_IOAS_MAP_FILE) and answers EACCES for everything else, where
+   * any other IOAS answers EACCES for private pages. No kernel's interface makes one so far. Not with `iommu: 'pin'`,
+   * which maps no private memory.
+   */
+  makePrivateSide(iommufd: number, ioasId: number): void;
   pin(fd: number, offset: bigint | number, length: number): Pin;
   /** Somebody holds the page at `offset` during its next `attempts` reference checks, and then lets go. */
   transientReference(fd: number, offset: bigint | number, attempts: number): void;
@@ -102,6 +109,7 @@ export function makeControls(machine: Machine, { host: iommu }: IommuSystem): Mo
       return { now: iommu.locked.pinned, peak: iommu.locked.peakPinned };
     },
     dma: (iommufd, ioasId) => dmaEngine(iommu, iommufd, ioasId),
+    makePrivateSide: (iommufd, ioasId) => makePrivateSide(iommu, iommufd, ioasId),
     pin: (fd, offset, length) => pin(gmemOf(fd).inode, offset, length),
     transientReference: (fd, offset, attempts) => {
       const { inode } = gmemOf(fd);

@@ -1,10 +1,8 @@
 /** A device without registers, for tests: it does DMA through an IOAS when it is told to. */
 
-import { wrongType, wrongValue } from '../../abi/invalid.ts';
 import type { IommuHost } from './host.ts';
-import { Ioas } from './iommufd/ioas.ts';
-import { IommufdFile } from './iommufd/iommufd-file.ts';
 import { dma } from './pci/dma.ts';
+import { ioasOf } from './private-side.ts';
 import { throughIoas } from './vfio/through-ioas.ts';
 
 /** What becomes of an access is in the journal: `dma` or `dma-fault` for each page, with a `hazard` before it. */
@@ -17,10 +15,7 @@ export interface DmaEngine {
 
 /** Of a device that is attached to an IOAS, whichever: what its page tables map is what it reaches. */
 export function dmaEngine(host: IommuHost, iommufd: number, ioasId: number): DmaEngine {
-  const file = host.fds.get(iommufd);
-  if (!(file instanceof IommufdFile)) throw wrongType('iommufd', 'the fd of an iommufd', iommufd);
-  const ioas = file.context.objects.find(ioasId, Ioas);
-  if (!ioas) throw wrongValue('ioasId', 'the id of an IOAS of this iommufd', ioasId);
+  const ioas = ioasOf(host, iommufd, ioasId);
   const device = {
     name: `a device on ${ioas.title}`,
     translate: (iova: bigint) => {

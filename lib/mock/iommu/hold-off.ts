@@ -4,7 +4,6 @@
  * interrupts, and answers EAGAIN.
  */
 
-import type { Journal } from '../journal.ts';
 import type { PageRange } from '../ranges.ts';
 import type { Pages } from './pages/pages.ts';
 
@@ -18,18 +17,13 @@ export class HeldOff extends Error {
   }
 }
 
-/** Throws HeldOff where a range of the memory is being changed. */
-export function holdOff(
-  { journal }: { readonly journal: Journal },
-  { title }: { readonly title: string },
-  pages: Pages,
-  range: PageRange,
-): void {
+/** Throws HeldOff where a range of the memory is being changed, once that is on record. */
+export function holdOff(pages: Pages, range: PageRange, record: (range: PageRange) => void): void {
   let wake: () => void = () => {};
   const settled = new Promise<void>((resolve) => {
     wake = resolve;
   });
   if (!pages.isChanging(range, () => wake())) return;
-  journal.record('iommu-held-off', title, range.start, range.end);
+  record(range);
   throw new HeldOff(settled);
 }

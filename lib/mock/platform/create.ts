@@ -18,6 +18,7 @@ const MAKERS: Readonly<Record<PlatformName, () => Platform>> = {
     makePrivate: nothing,
     unmapPrivate: nothing,
     reach: () => ({ outcome: 'reached' }),
+    holds: () => true,
     seenOutside: plain,
     freed: nothing,
   }),
@@ -42,6 +43,7 @@ const MAKERS: Readonly<Record<PlatformName, () => Platform>> = {
         if (!assigned.has(folio)) return { outcome: 'reached' };
         return write ? { outcome: 'blocked', fault: 'RMP fault: the page is a guest’s' } : { outcome: 'ciphertext' };
       },
+      holds: (folio) => assigned.has(folio),
       seenOutside: (folio) => (assigned.has(folio) ? scrambled(folio) : plain(folio)),
       freed: (folio) => assigned.delete(folio),
     };
@@ -66,6 +68,7 @@ const MAKERS: Readonly<Record<PlatformName, () => Platform>> = {
         if (!mapped.has(folio)) return { outcome: 'reached' };
         return { outcome: 'machine-check', cause: `the ${by} used a shared mapping of a page that a TD has` };
       },
+      holds: (folio) => mapped.has(folio),
       seenOutside: (folio) => (mapped.has(folio) ? scrambled(folio) : plain(folio)),
       freed: (folio) => mapped.delete(folio),
     };

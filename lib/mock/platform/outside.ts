@@ -24,6 +24,15 @@ export function reachOutside(
   return reach;
 }
 
+/**
+ * A device that the guest has accepted reaches for a page: what the guest has as private memory, and nothing else, as
+ * the RMP and the S-EPT have it.
+ */
+export function reachInside(platform: Platform, folio: Folio): Reach {
+  if (platform.holds(folio)) return { outcome: 'reached' };
+  return { outcome: 'blocked', fault: 'the guest does not have the page as private memory' };
+}
+
 function describe({ by, write }: OutsideAccess, reach: Exclude<Reach, { outcome: 'reached' }>): string {
   const what = `${by} ${write ? 'writes' : 'reads'}`;
   switch (reach.outcome) {

@@ -46,6 +46,8 @@ export interface Platform {
   makeShared?(folio: Folio): void;
   /** What happens when host or device reach for a page now. Asking changes nothing. */
   reach(folio: Folio, access: OutsideAccess): Reach;
+  /** Whether a guest has the page as private memory: what a device that it has accepted reaches. */
+  holds(folio: Folio): boolean;
   /** The page's bytes as host and devices see them. */
   seenOutside(folio: Folio): Uint8Array;
   /** The page goes back to the host. */

@@ -68,7 +68,7 @@ function mapDma(context: IommufdContext, { args }: Call<MapDma>): number {
   };
   const pages = userPages(context, args.vaddr, args.size, access.write);
   if (typeof pages === 'number') return pages;
-  const iova = mapWhole(context, ioas, pages, args.vaddr % PAGE, args.size, args.iova, access);
+  const iova = mapWhole(ioas, pages, args.vaddr % PAGE, args.size, args.iova, access);
   return iova < 0n ? Number(iova) : 0;
 }
 

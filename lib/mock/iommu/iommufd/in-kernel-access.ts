@@ -91,6 +91,7 @@ export class InKernelAccess extends IommufdObject implements InKernelUser {
     if (last > U64_MAX) return -errno.EOVERFLOW;
     if (!table) return -errno.ENOENT;
     const { areas, whole } = table.contiguous(start, last);
+    for (const area of areas) table.holdOff(area.pages, partOf(area, start, last));
     const taken: Area[] = [];
     const fail = (error: number): number => {
       for (const area of taken) this.#release(area, start, last);

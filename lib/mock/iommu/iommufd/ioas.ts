@@ -18,11 +18,6 @@ export class Ioas extends IommufdObject {
   readonly #journal: Journal;
   readonly #owner: string;
   readonly #notified: NotifiedAreas | undefined;
-  /**
-   * Whether it is the private side of a device that a confidential guest has accepted. No merged interface says so;
-   * in the mock a test does.
-   */
-  secure = false;
   readonly #parted = new Map<Area, (range: PageRange) => void>();
 
   /** `owner`: "iommufd 101", for the journal. */
@@ -35,6 +30,7 @@ export class Ioas extends IommufdObject {
       added: (area) => this.#watch(area),
       removed: (area) => this.#unwatch(area),
       record: (step, area) => this.record(step, area.start, area.last),
+      heldOff: ({ start, end }) => this.#journal.record('iommu-held-off', this.title, start, end),
     });
   }
 

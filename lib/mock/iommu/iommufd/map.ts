@@ -13,7 +13,6 @@ import {
   type IOMMU_IOAS_UNMAP,
 } from '../../../abi/iommufd.ts';
 import { PAGE_SIZE } from '../../../abi/linux.ts';
-import { holdOff } from '../hold-off.ts';
 import type { Access } from '../iova/area.ts';
 import { filePages, userPages } from '../pages/create.ts';
 import type { Pages } from '../pages/pages.ts';
@@ -50,7 +49,7 @@ export function ioasMap(context: IommufdContext, args: IoctlOut<Map>, reply: Rep
   const { user_va, length, flags } = args;
   const pages = userPages(context, user_va, length, accessOf(flags).write);
   if (typeof pages === 'number') return pages;
-  const iova = mapWhole(context, ioas, pages, user_va % PAGE, length, fixed(flags, args.iova), accessOf(flags));
+  const iova = mapWhole(ioas, pages, user_va % PAGE, length, fixed(flags, args.iova), accessOf(flags));
   return iova < 0n ? Number(iova) : reply({ ...args, iova });
 }
 
@@ -64,15 +63,14 @@ export function ioasMapFile(context: IommufdContext, args: IoctlOut<MapFile>, re
   const { fd, start, length, flags } = args;
   if (length === 0n) return -errno.EINVAL;
   if (start + length - 1n > U64_MAX) return -errno.EOVERFLOW;
-  const pages = filePages(context, { fd, start, length, write: accessOf(flags).write, secure: ioas.secure });
+  const pages = filePages(context, { fd, start, length, write: accessOf(flags).write, side: ioas.table.side });
   if (typeof pages === 'number') return pages;
-  const iova = mapWhole(context, ioas, pages, start % PAGE, length, fixed(flags, args.iova), accessOf(flags));
+  const iova = mapWhole(ioas, pages, start % PAGE, length, fixed(flags, args.iova), accessOf(flags));
   return iova < 0n ? Number(iova) : reply({ ...args, iova });
 }
 
 /** iopt_map_common(): an area for memory that nobody else has yet. */
 export function mapWhole(
-  context: IommufdContext,
   ioas: Ioas,
   pages: Pages,
   startByte: bigint,
@@ -82,7 +80,6 @@ export function mapWhole(
 ): bigint {
   pages.get();
   try {
-    holdOff(context.host, ioas, pages, { start: 0, end: pages.count });
     return ioas.table.map([{ pages, startByte, length }], length, iova, access);
   } finally {
     pages.put();

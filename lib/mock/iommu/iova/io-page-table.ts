@@ -6,7 +6,10 @@
 import { errno } from '../../../abi/errno.ts';
 import { U64_MAX } from '../../../abi/invalid.ts';
 import { PAGE_SIZE } from '../../../abi/linux.ts';
+import type { Shareability } from '../../guest-memfd/index.ts';
+import type { PageRange } from '../../ranges.ts';
 import type { Domain } from '../hardware/domain.ts';
+import { holdOff } from '../hold-off.ts';
 import type { Pages } from '../pages/pages.ts';
 import { AddressAllocator } from './allocate.ts';
 import { type Access, Area } from './area.ts';
@@ -36,6 +39,8 @@ export interface Watcher {
   removed(area: Area): void;
   /** An area was mapped or unmapped; a cut is neither. */
   record(step: 'iommu-map' | 'iommu-unmap', area: Area): void;
+  /** Somebody must wait for pages of some memory that is being changed. */
+  heldOff(range: PageRange): void;
 }
 
 export class IoPageTable {
@@ -47,6 +52,11 @@ export class IoPageTable {
   allowed = new IntervalMap<Interval>();
   alignment = 1n;
   largePages = true;
+  /**
+   * Which memory may be mapped here. `private`: a guest's own, for a device that the guest has accepted. No interface
+   * of a released kernel says so; in the mock a test does.
+   */
+  side: Shareability = 'shared';
   readonly #allocator = new AddressAllocator(this);
 
   constructor(watcher: Watcher) {
@@ -55,6 +65,9 @@ export class IoPageTable {
 
   /** iopt_map_pages(). `iova` undefined: the kernel chooses. The address, or -errno. */
   map(slices: readonly Slice[], length: bigint, iova: bigint | undefined, access: Access): bigint {
+    for (const { pages, startByte, length } of slices) {
+      this.holdOff(pages, { start: Number(startByte / PAGE), end: Number((startByte + length - 1n) / PAGE) + 1 });
+    }
     const start = this.#place(slices, length, iova);
     if (start < 0n) return start;
     const refused = this.#refuses(slices, access);
@@ -72,6 +85,11 @@ export class IoPageTable {
       this.watcher.record('iommu-map', area);
     }
     return start;
+  }
+
+  /** @throws HeldOff where the memory is being changed: nobody gets its pages then. */
+  holdOff(pages: Pages, range: PageRange): void {
+    holdOff(pages, range, (held) => this.watcher.heldOff(held));
   }
 
   /** An area comes into being. */
@@ -103,6 +121,7 @@ export class IoPageTable {
   /** iopt_insert_area() */
   #refuses(slices: readonly Slice[], access: Access): number {
     for (const { pages, startByte } of slices) {
+      if (pages.side !== this.side) return -errno.EACCES;
       if (access.write && !pages.writable) return -errno.EPERM;
       if ((startByte % PAGE) & (this.alignment - 1n)) return -errno.EINVAL;
     }

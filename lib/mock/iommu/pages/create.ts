@@ -3,7 +3,7 @@
 import { errno } from '../../../abi/errno.ts';
 import { U64_MAX } from '../../../abi/invalid.ts';
 import { PAGE_SIZE } from '../../../abi/linux.ts';
-import { InodePages } from '../../guest-memfd/index.ts';
+import { InodePages, type Shareability } from '../../guest-memfd/index.ts';
 import type { IommuHost } from '../host.ts';
 import { DmaBufFile, DmaBufPages } from './dma-buf.ts';
 import { FilePages } from './file-pages.ts';
@@ -47,14 +47,14 @@ interface FileRequest {
   readonly start: bigint;
   readonly length: bigint;
   readonly write: boolean;
-  /** Whether it is for the private side of a device. */
-  readonly secure: boolean;
+  /** Of a guest_memfd: which of its pages may be mapped. */
+  readonly side: Shareability;
 }
 
 /** iopt_map_file_pages(): a dma-buf, or else whatever the file is. */
 export function filePages(
   { host, accountPerProcess }: Owner,
-  { fd, start, length, write, secure }: FileRequest,
+  { fd, start, length, write, side }: FileRequest,
 ): Pages | number {
   const file = fd < 0 ? undefined : host.fds.get(fd);
   if (!file) return -errno.EBADF;
@@ -69,7 +69,7 @@ export function filePages(
   const mode = locked.mode(accountPerProcess);
   const { owner } = file;
   if (owner instanceof InodePages && policy !== 'pin') {
-    return new GuestMemfdPages({ ...options, mode, file, owner, policy, secure });
+    return new GuestMemfdPages({ ...options, mode, file, owner, policy, side });
   }
   return new FilePages({ ...options, mode, file });
 }

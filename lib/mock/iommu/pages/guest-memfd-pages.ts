@@ -20,16 +20,14 @@ interface GuestMemfdOptions extends PagesOptions {
   /** Page aligned. */
   readonly start: bigint;
   readonly policy: Exclude<IommuPolicy, 'pin'>;
-  /** For the private side of a device: private pages, and no others. */
-  readonly secure: boolean;
+  readonly side: Shareability;
 }
 
 export class GuestMemfdPages extends Pages {
   readonly kind = 'file';
   readonly inode: GuestMemfdInode;
   readonly policy: GuestMemfdOptions['policy'];
-  /** The state in which pages may be mapped. */
-  readonly side: Shareability;
+  override readonly side: Shareability;
   /** The file's page that is this object's first. */
   readonly firstPage: number;
   readonly #options: GuestMemfdOptions;
@@ -39,7 +37,7 @@ export class GuestMemfdPages extends Pages {
     this.#options = options;
     this.inode = options.owner.inode;
     this.policy = options.policy;
-    this.side = options.secure ? 'private' : 'shared';
+    this.side = options.side;
     this.firstPage = toPages(options.start);
     options.file.get();
   }

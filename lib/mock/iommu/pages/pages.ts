@@ -4,6 +4,7 @@
  */
 
 import { RangeMap } from '../../../ranges/index.ts';
+import type { Shareability } from '../../guest-memfd/index.ts';
 import type { Folio } from '../../memory.ts';
 import type { PageOwner, PageWindow } from '../../page-windows.ts';
 import type { PageRange } from '../../ranges.ts';
@@ -29,6 +30,8 @@ export interface PagesOptions {
 }
 
 export abstract class Pages {
+  /** Whose the memory is: `private`, pages of a guest_memfd that the guest has for itself. */
+  readonly side: Shareability = 'shared';
   readonly count: number;
   readonly writable: boolean;
   readonly mode: AccountMode;

@@ -13,8 +13,10 @@ export interface DmaTarget {
   folio(): Folio | number | undefined;
   /** Whether its owner let go of the page, and somebody else may have it. */
   readonly isFreed: boolean;
-  /** Whether a guest has the page for itself, and the device has it as shared memory. */
-  readonly isPrivate: boolean;
+  /** Whether the page is no longer in the state, shared or private, in which it was mapped. */
+  readonly isOthers: boolean;
+  /** Whether the guest has accepted the device, and this is its way to what the guest has for itself. */
+  readonly isTrusted: boolean;
   /** The device has written there. */
   written(): void;
 }

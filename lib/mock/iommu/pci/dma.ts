@@ -5,7 +5,7 @@
 
 import { PAGE_SIZE } from '../../../abi/linux.ts';
 import type { Journal } from '../../journal.ts';
-import { type Platform, reachOutside } from '../../platform/index.ts';
+import { type Platform, reachInside, reachOutside } from '../../platform/index.ts';
 import type { DmaTarget, Translate } from './dma-target.ts';
 
 interface Bus {
@@ -43,7 +43,9 @@ function movePiece(bus: Bus, device: DmaDevice, iova: bigint, piece: Uint8Array,
   const folio = target.folio();
   if (folio === undefined || typeof folio === 'number') return `${verb(write)}: nothing is mapped`;
   const page = Number(iova >> 12n);
-  const reach = reachOutside(bus, folio, { by: 'device', write }, { target: target.title, page });
+  const reach = target.isTrusted
+    ? reachInside(bus.platform, folio)
+    : reachOutside(bus, folio, { by: 'device', write }, { target: target.title, page });
   if (reach.outcome === 'reached') recordHazard(bus, target, page, write);
   if (reach.outcome === 'blocked' || reach.outcome === 'machine-check') {
     return `${verb(write)}: ${reach.outcome === 'blocked' ? reach.fault : reach.cause}`;
@@ -52,14 +54,16 @@ function movePiece(bus: Bus, device: DmaDevice, iova: bigint, piece: Uint8Array,
     if (reach.outcome === 'reached') folio.bytes.set(piece, target.within);
     target.written();
   } else {
-    piece.set(bus.platform.seenOutside(folio).subarray(target.within, target.within + piece.length));
+    const seen = target.isTrusted ? folio.bytes : bus.platform.seenOutside(folio);
+    piece.set(seen.subarray(target.within, target.within + piece.length));
   }
   return undefined;
 }
 
 /** The hardware lets it pass, and yet it should not be there. */
 function recordHazard({ journal }: Bus, target: DmaTarget, page: number, write: boolean): void {
-  const what = target.isFreed ? 'memory that was freed' : target.isPrivate ? 'private memory' : undefined;
-  if (!what) return;
+  const { isFreed, isOthers, isTrusted } = target;
+  if (!isFreed && !isOthers) return;
+  const what = isFreed ? 'memory that was freed' : isTrusted ? 'shared memory, taken for private' : 'private memory';
   journal.record('hazard', target.title, page, page + 1, undefined, `device ${verb(write)}s ${what}`);
 }

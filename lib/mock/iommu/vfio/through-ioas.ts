@@ -4,7 +4,6 @@ import { PAGE_SIZE } from '../../../abi/linux.ts';
 import { InodePages } from '../../guest-memfd/index.ts';
 import type { Domain } from '../hardware/domain.ts';
 import type { Ioas } from '../iommufd/ioas.ts';
-import { GuestMemfdPages } from '../pages/guest-memfd-pages.ts';
 import type { Pages } from '../pages/pages.ts';
 import type { DmaTarget } from '../pci/dma-target.ts';
 
@@ -20,17 +19,17 @@ export function throughIoas(ioas: Ioas, domain: Domain, iova: bigint): DmaTarget
     within: Number(area.byteAt(iova) % PAGE),
     folio: () => area.pages.folio(index),
     isFreed: area.pages.isFreed(index),
-    isPrivate: isOthers(area.pages, index),
+    isOthers: isOthers(area.pages, index),
+    isTrusted: ioas.table.side === 'private',
     written: () => {
       if (domain.tracking) domain.setDirty(area, iova);
     },
   };
 }
 
-/** Whether the page is private now, and was mapped as shared. */
+/** Whether the page is no longer in the state in which it was mapped. */
 export function isOthers(pages: Pages, index: number): boolean {
   const shown = pages.at(index);
   if (!(shown?.owner instanceof InodePages) || shown.isParted) return false;
-  const side = pages instanceof GuestMemfdPages ? pages.side : 'shared';
-  return shown.owner.inode.shareability.get(shown.page) !== side;
+  return shown.owner.inode.shareability.get(shown.page) !== pages.side;
 }

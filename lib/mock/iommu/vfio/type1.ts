@@ -125,7 +125,9 @@ export class Type1 {
     const { vaddr: address, size: end, write: writable } = request;
     const pages = new UserPages({ end, writable, locked, mode: 'type1', space, memory, address });
     const mapping = new Mapping(request, pages);
-    holdOff(this.#host, this, pages, mapping.range);
+    holdOff(pages, mapping.range, ({ start, end }) => {
+      this.#host.journal.record('iommu-held-off', this.title, start, end);
+    });
     const error = pages.need(mapping.range);
     if (error !== 0) return error;
     pages.get();
@@ -170,7 +172,8 @@ export class Type1 {
       within: Number(iova % PAGE),
       folio: () => mapping.pages.folio(index),
       isFreed: mapping.pages.isFreed(index),
-      isPrivate: isOthers(mapping.pages, index),
+      isOthers: isOthers(mapping.pages, index),
+      isTrusted: false,
       written: () => {},
     };
   }
