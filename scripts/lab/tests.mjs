@@ -18,7 +18,7 @@ export const prepare = [
   `set -euo pipefail
   . scripts/setup
   setup
-  scripts/differential --compile
+  scripts/bundle
   mkdir -p .cache/lab
   cc -std=gnu11 -O1 -Wall -Wextra -o .cache/lab/observe test/observations/*.c`,
 ];
@@ -44,7 +44,7 @@ const differential = ({ steps, machines }) =>
     name: `differential-${i + 1}`,
     command: [
       'node',
-      '.cache/differential/main.js',
+      '.cache/bundle/differential.js',
       ...['--steps', String(steps / machines)],
       ...['--seed', String(SEED + i * steps)],
     ],
@@ -57,26 +57,26 @@ const differential = ({ steps, machines }) =>
 export const tests = [
   {
     name: 'selftest',
-    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-T', 'iommu-*', '-T', 'vfio-*'],
+    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-T', 'iommu-*', '-T', 'vfio-*'],
     ktap: true,
     timeout: 400,
   },
   {
     name: 'iommufd',
-    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-*'],
+    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-*'],
     ktap: true,
     timeout: 400,
   },
   {
     name: 'vfio',
-    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-*'],
+    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-*'],
     options: ['--device', 'edu', '--iommu', 'intel'],
     ktap: true,
     timeout: 400,
   },
   {
     name: 'vfio-amd',
-    command: ['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-dma*'],
+    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-dma*'],
     options: ['--device', 'edu', '--iommu', 'amd'],
     ktap: true,
     timeout: 400,
@@ -86,7 +86,7 @@ export const tests = [
     // Root may lock as much as it likes, so it gives up that right, and is given a limit of 8 pages.
     command: [
       ...['setpriv', '--bounding-set', '-ipc_lock', 'prlimit', '--memlock=32768'],
-      ...['node', 'dist/cli/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-memlock*'],
+      ...['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-memlock*'],
     ],
     ktap: true,
     timeout: 200,
@@ -94,14 +94,14 @@ export const tests = [
   {
     name: 'lent-device',
     // Each of its four cases starts another Node.js.
-    command: ['node', 'scripts/lab/cases/vfio-lent-device.mjs', '--backend', 'native', '--timeout', '120'],
+    command: ['node', '.cache/bundle/vfio-lent-device.js', '--backend', 'native', '--timeout', '120'],
     options: ['--device', 'e1000', '--iommu', 'intel'],
     ktap: true,
     timeout: 300,
   },
   {
     name: 'rare-exits',
-    command: ['node', 'scripts/lab/cases/vcpu-rare-exits.mjs', '--backend', 'native'],
+    command: ['node', '.cache/bundle/vcpu-rare-exits.js', '--backend', 'native'],
     ktap: true,
     timeout: 100,
   },
