@@ -2,15 +2,16 @@
 
 import { describe, expect, test } from 'vitest';
 import { KVM_GMEM_CONVERT_PRIVATE } from '../../lib/abi/guest-memfd.ts';
+import { IOMMU_IOAS_COPY } from '../../lib/abi/iommufd.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../lib/abi/linux.ts';
 import type { Syscalls } from '../../lib/syscalls/seam.ts';
 import { missingFor } from '../contract/missing.ts';
 import { contentCommands } from './commands/contents.ts';
 import { fileCommands } from './commands/files.ts';
-import { commands } from './commands/index.ts';
 import { mappingCommands } from './commands/mappings.ts';
 import { slotCommands } from './commands/slots.ts';
 import { type Explored, explore } from './explore.ts';
+import { families } from './families.ts';
 import { openKernels } from './kernels.ts';
 import { twinMocks } from './mock-twins.ts';
 import { Side } from './side.ts';
@@ -24,7 +25,7 @@ const messages = ({ differences }: Explored): string[] => differences.map(({ mes
 describe.skipIf(missing !== undefined)(`this machine's kernel and its mock${missing ? `: ${missing}` : ''}`, () => {
   test(`give the same answers to 2,000 generated calls (seed ${seed})`, async () => {
     await using kernels = await openKernels('native');
-    expect(messages(explore(kernels, { commands, steps: 2_000, seed, differences: 1 }))).toEqual([]);
+    expect(messages(explore(kernels, { ...families.kvm, steps: 2_000, seed, differences: 1 }))).toEqual([]);
   });
 });
 
@@ -41,10 +42,46 @@ describe('two mocks', () => {
     ['rfc-v2', 'rfc-convert'],
     ['inplace-v13', 'attributes2'],
   ] as const)(`of %s agree, and every command gets somewhere (seed ${seed})`, (kernel, dialect) => {
-    const explored = explore(twinMocks({ kernel }, dialect), { commands, steps: 500, seed, differences: 1 });
+    const explored = explore(twinMocks({ kernel }, dialect), { ...families.kvm, steps: 500, seed, differences: 1 });
     expect(messages(explored)).toEqual([]);
-    const succeeded = explored.coverage.lines(commands).filter((line) => / ok \d/.test(line));
+    const succeeded = explored.coverage.lines(families.kvm.commands).filter((line) => / ok \d/.test(line));
     expect(succeeded.length).toBeGreaterThan(20);
+  });
+
+  test.each(['iommufd', 'type1', 'cdev'] as const)(
+    `agree about %s, and every command gets somewhere (seed ${seed})`,
+    (name) => {
+      const family = families[name];
+      const explored = explore(twinMocks({ kernel: 'linux-7.3' }, 'vm-attributes'), {
+        ...family,
+        steps: 500,
+        seed,
+        differences: 1,
+      });
+      expect(messages(explored)).toEqual([]);
+      const succeeded = explored.coverage.lines(family.commands).filter((line) => / ok \d/.test(line));
+      expect(succeeded.length).toBeGreaterThan(25);
+    },
+  );
+
+  test('of which one copies a page less from address space to address space: so a DMA finds nothing there', () => {
+    const { request, struct } = IOMMU_IOAS_COPY;
+    const stingy = wrongly(({ ioctlSync }) => ({
+      ioctlSync: (fd, asked, arg, pointers) => {
+        if (asked !== request || !(arg instanceof Uint8Array)) return ioctlSync(fd, asked, arg, pointers);
+        const values = struct.decode(arg);
+        if (values.length !== 0x2000n) return ioctlSync(fd, asked, arg, pointers);
+        const less = struct.encode({ ...values, length: 0x1000n });
+        const ret = ioctlSync(fd, asked, less, pointers);
+        arg.set(struct.encode({ ...struct.decode(less), length: 0x2000n }));
+        return ret;
+      },
+    }));
+    const kernels = twinMocks({ kernel: 'linux-7.3' }, 'vm-attributes', stingy);
+    const [found] = explore(kernels, { ...families.iommufd, steps: 20_000, seed, differences: 1 }).differences;
+    const calls = found!.made.map(({ text }) => text);
+    expect(calls.filter((text) => text.startsWith('IOMMU_IOAS_COPY'))).toHaveLength(1);
+    expect(calls.length, found!.message).toBeLessThanOrEqual(8);
   });
 
   test('of which one forgets the second page of every hole: what was written there gives it away', () => {
@@ -54,7 +91,13 @@ describe('two mocks', () => {
     }));
     const kernels = twinMocks({ kernel: 'rfc-v2' }, 'rfc-convert', forgetful);
     const few = [...fileCommands, ...contentCommands, ...mappingCommands, ...slotCommands];
-    const [found] = explore(kernels, { commands: few, steps: 20_000, seed, differences: 1 }).differences;
+    const [found] = explore(kernels, {
+      ...families.kvm,
+      commands: few,
+      steps: 20_000,
+      seed,
+      differences: 1,
+    }).differences;
     const calls = found!.made.map(({ text }) => text);
     expect(calls.filter((text) => text.startsWith('fallocate'))).toHaveLength(1);
     expect(calls.length, found!.message).toBeLessThanOrEqual(8);
@@ -68,7 +111,7 @@ describe('two mocks', () => {
       },
     }));
     const kernels = twinMocks({ kernel: 'rfc-v2' }, 'rfc-convert', permissive);
-    const [found] = explore(kernels, { commands, steps: 20_000, seed, differences: 1 }).differences;
+    const [found] = explore(kernels, { ...families.kvm, steps: 20_000, seed, differences: 1 }).differences;
     const calls = found!.made.map(({ text }) => text.replace(/[^a-zA-Z_ ].*/, ''));
     expect(found!.made.at(-1)!.text).toContain('KVM_GMEM_CONVERT_PRIVATE');
     expect(calls.length, found!.message).toBeLessThanOrEqual(7);

@@ -1,8 +1,8 @@
 /** As many steps as asked for; the first difference is made short and handed back. */
 
 import fc from 'fast-check';
-import type { Command } from './command.ts';
 import { Coverage } from './coverage.ts';
+import type { Family } from './families.ts';
 import { Difference, type Kernels, run, type Sequence } from './run.ts';
 import { differenceOf, sequences } from './sequences.ts';
 import { shrink } from './shrink.ts';
@@ -14,8 +14,7 @@ export interface Explored {
   readonly differences: readonly Difference[];
 }
 
-export interface ExploreOptions {
-  readonly commands: readonly Command[];
+export interface ExploreOptions extends Pick<Family, 'commands' | 'opening'> {
   readonly steps: number;
   readonly seed: number;
   /** After so many the search ends. */
@@ -27,10 +26,10 @@ export interface ExploreOptions {
 const RUNS_AT_ONCE = 20;
 
 export function explore(kernels: Kernels, options: ExploreOptions): Explored {
-  const { commands, steps, seed, differences, onDifference } = options;
+  const { steps, seed, differences, onDifference } = options;
   const coverage = new Coverage();
   const found = new Map<string, Difference>();
-  const arbitrary = sequences(commands);
+  const arbitrary = sequences(options);
   let runs = 0;
   while (coverage.steps < steps && found.size < differences) {
     const first = firstDifferent(kernels, arbitrary, seed + runs, () => coverage.steps >= steps, coverage);

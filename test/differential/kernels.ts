@@ -9,6 +9,7 @@ import { vmTypeNumbers } from '../../lib/host/vm-types.ts';
 import { type Features, openHost } from '../../lib/kvm/index.ts';
 import { createMock, type MockOptions } from '../../lib/mock/index.ts';
 import type { Syscalls } from '../../lib/syscalls/seam.ts';
+import { DEVICE } from './iommu/commands/index.ts';
 import type { Kernels } from './run.ts';
 import { Side } from './side.ts';
 
@@ -36,6 +37,8 @@ export async function openKernels(backend: 'native' | 'ffi'): Promise<OpenKernel
       vmTypes: features.vmTypes.map((name) => vmTypeNumbers[name]),
       guest: guest.available,
       pins: pins === undefined,
+      iommufdTest: features.iommufdTest.available,
+      vfioDevice: features.vfioDevices.some(({ address }) => address === DEVICE),
     },
     real,
     mock: () => mockSide(options),

@@ -1,8 +1,8 @@
 /** scripts/differential: the mock held against a real kernel, call by call. */
 
 import { BackendUnavailableError } from '../../lib/syscalls/unavailable.ts';
-import { commands } from './commands/index.ts';
 import { explore } from './explore.ts';
+import { type Family, families } from './families.ts';
 import { openKernels } from './kernels.ts';
 import { type Options, readOptions, usage } from './options.ts';
 
@@ -12,13 +12,20 @@ const ENOUGH_STEPS = 20_000;
 const since = (begun: number): string => ((Date.now() - begun) / 1000).toFixed(1);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-async function compare({ steps, seed, backend, differences: most }: Options): Promise<number> {
+async function compare({ steps, seed, family, backend, differences: most }: Options): Promise<number> {
   await using kernels = await openKernels(backend);
   for (const line of kernels.about) say(line);
-  say(`seed ${seed}, ${steps} steps`);
+  const { commands, opening, missing: lacks }: Family = families[family];
+  const lacking = lacks(kernels.facts);
+  if (lacking !== undefined) {
+    say(`skipped: no ${lacking}`);
+    return 4;
+  }
+  say(`family ${family}, seed ${seed}, ${steps} steps`);
   const begun = Date.now();
   const { coverage, runs, differences } = explore(kernels, {
     commands,
+    opening,
     steps,
     seed,
     differences: most,
@@ -27,7 +34,7 @@ async function compare({ steps, seed, backend, differences: most }: Options): Pr
   for (const line of coverage.lines(commands)) say(`  ${line}`);
   if (differences.length > 0) {
     say(
-      `${differences.length} different in ${coverage.steps} steps, ${since(begun)} s; --seed ${seed} --steps ${steps} repeats it`,
+      `${differences.length} different in ${coverage.steps} steps, ${since(begun)} s; --family ${family} --seed ${seed} --steps ${steps} repeats it`,
     );
     return 1;
   }

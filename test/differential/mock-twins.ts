@@ -15,7 +15,14 @@ export function twinMocks(
 ): Kernels {
   const real = mockSide(options);
   return {
-    facts: { dialect, vmTypes: [KVM_X86_DEFAULT_VM, KVM_X86_SW_PROTECTED_VM], guest: true, pins: true },
+    facts: {
+      dialect,
+      vmTypes: [KVM_X86_DEFAULT_VM, KVM_X86_SW_PROTECTED_VM],
+      guest: true,
+      pins: true,
+      iommufdTest: true,
+      vfioDevice: true,
+    },
     real,
     mock: () => twin(mockSide(options)),
     names: ['one', 'twin'],

@@ -1,13 +1,15 @@
 /** The command line. */
 
 import { parseArgs } from 'node:util';
+import { type FamilyName, familyNames } from './families.ts';
 
-export const usage = `usage: scripts/differential [--steps N] [--seed N] [--differences N] [--backend native|ffi]
+export const usage = `usage: scripts/differential [--steps N] [--seed N] [--differences N] [--family NAME] [--backend native|ffi]
 
 Makes the same generated calls on this machine's kernel and on the mock that claims to be it, until they differ.
   --steps N        how many calls; 20000 by default
   --seed N         repeats a run; by default another each time
   --differences N  goes on until it has found so many; 1 by default
+  --family NAME    what the calls are about: kvm, iommufd, type1, or cdev; kvm by default
   --backend NAME   how the kernel is called; native by default
 Exit status: 0 no difference, 1 a difference or an answer that never came, 2 wrong usage, 4 no kernel to compare with.
 `;
@@ -17,6 +19,7 @@ export interface Options {
   readonly steps: number;
   readonly seed: number;
   readonly differences: number;
+  readonly family: FamilyName;
   readonly backend: 'native' | 'ffi';
 }
 
@@ -29,16 +32,20 @@ export function readOptions(args: readonly string[]): Options {
       steps: { type: 'string', default: '20000' },
       seed: { type: 'string' },
       differences: { type: 'string', default: '1' },
+      family: { type: 'string', default: 'kvm' },
       backend: { type: 'string', default: 'native' },
     },
   });
   const { backend } = values;
+  const family = familyNames.find((name) => name === values.family);
+  if (!family) throw new Error(`--family must be one of ${familyNames.join(', ')}, not '${values.family}'`);
   if (backend !== 'native' && backend !== 'ffi') throw new Error(`--backend must be native or ffi, not '${backend}'`);
   return {
     help: values.help,
     steps: wholeNumber('--steps', values.steps),
     seed: values.seed === undefined ? newSeed() : wholeNumber('--seed', values.seed),
     differences: wholeNumber('--differences', values.differences),
+    family,
     backend,
   };
 }

@@ -2,6 +2,7 @@
 
 import type { Call, Command } from './command.ts';
 import type { Coverage } from './coverage.ts';
+import { addressSpaces } from './iommu/sweep.ts';
 import { type Seen, same, show } from './seen.ts';
 import type { Side } from './side.ts';
 import { everything, hostMemory } from './sweep.ts';
@@ -114,6 +115,8 @@ export function run(kernels: Kernels, { steps, watched }: Sequence, coverage?: C
 
 /** As a step of its own it shows in a report only where it found the difference. */
 function look(pair: Pair): void {
-  pair.make(hostMemory(pair.world));
-  pair.made.pop();
+  for (const call of [hostMemory(pair.world), ...addressSpaces(pair.world)]) {
+    pair.make(call);
+    pair.made.pop();
+  }
 }

@@ -2,26 +2,28 @@
 
 import fc from 'fast-check';
 import type { Command } from './command.ts';
+import type { Family } from './families.ts';
 import { Difference, type Kernels, run, type Sequence, type Step } from './run.ts';
 
 /** Long enough for things to get complicated. */
 const LONGEST = 160;
 
+type Steps = Pick<Family, 'commands' | 'opening'>;
+
 const stepOf = (command: Command): fc.Arbitrary<Step> => command.choices.map((choice) => ({ command, choice }));
 
 /** The commands that make something to work with come first. */
-function opening(commands: readonly Command[]): fc.Arbitrary<Step[]> {
+function opening({ commands, opening: names }: Steps): fc.Arbitrary<Step[]> {
   const step = (name: string): fc.Arbitrary<Step>[] => commands.filter((one) => one.name === name).map(stepOf);
-  const names = ['create-vm', 'create-guest-memfd', 'create-guest-memfd', 'mmap', 'slot-guest-memfd', 'mmap'];
   return fc.tuple(...names.flatMap(step));
 }
 
-export function sequences(commands: readonly Command[]): fc.Arbitrary<Sequence> {
-  const step = fc.oneof(...commands.map((command) => ({ weight: command.weight, arbitrary: stepOf(command) })));
+export function sequences(from: Steps): fc.Arbitrary<Sequence> {
+  const step = fc.oneof(...from.commands.map((command) => ({ weight: command.weight, arbitrary: stepOf(command) })));
   const rest = fc.array(step, { minLength: LONGEST / 2, maxLength: LONGEST, size: 'max' });
   return fc.record({
     watched: fc.nat(3).map((n) => n === 3),
-    steps: fc.tuple(opening(commands), rest).map(([first, then]) => [...first, ...then]),
+    steps: fc.tuple(opening(from), rest).map(([first, then]) => [...first, ...then]),
   });
 }
 

@@ -6,10 +6,15 @@ import type { Syscalls } from '../../lib/syscalls/seam.ts';
 import type { GuestOnSide } from './guest.ts';
 import type { Pinned } from './pinned.ts';
 import { type Seen, seenNew } from './seen.ts';
-import type { Fd, Mapping, Pin, Place, Vm } from './world.ts';
+import type { Mapping, Pin, Place, Vm } from './world.ts';
 
 /** No process has as many open. */
 export const NO_SUCH_FD = 1_000_000;
+
+/** A file by the world's name. */
+interface Named {
+  readonly name: string;
+}
 
 interface Mapped {
   readonly address: bigint;
@@ -23,7 +28,7 @@ export class Side {
   readonly mock: MockControls | undefined;
   /** KVM_GET_SUPPORTED_CPUID's answer, which is the same for every guest. */
   readonly cpuid: Uint8Array;
-  readonly fds = new Map<Fd, number>();
+  readonly fds = new Map<Named, number>();
   readonly mappings = new Map<Mapping, Mapped>();
   readonly pins = new Map<Pin, Pinned>();
   readonly guests = new Map<Vm, GuestOnSide>();
@@ -42,12 +47,12 @@ export class Side {
     return this.#scratch.subarray(0, size);
   }
 
-  fd(fd: Fd | undefined): number {
+  fd(fd: Named | undefined): number {
     return fd === undefined ? NO_SUCH_FD : this.fds.get(fd)!;
   }
 
   /** Keeps a new fd under its name. */
-  adopt(name: Fd, fd: number): Seen {
+  adopt(name: Named, fd: number): Seen {
     if (fd >= 0) this.fds.set(name, fd);
     return seenNew(fd);
   }

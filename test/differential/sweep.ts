@@ -3,6 +3,7 @@
 import { PAGE_SIZE } from '../../lib/abi/linux.ts';
 import type { Call } from './command.ts';
 import { GUEST_BASE, GUEST_PAGES } from './commands/slots.ts';
+import { addressSpaces } from './iommu/sweep.ts';
 import type { Side } from './side.ts';
 import type { Mapping, Vm, World } from './world.ts';
 
@@ -60,5 +61,9 @@ const hasSlot = (vm: Vm, gpa: bigint): boolean =>
 
 /** Where a run ends, everything is looked at. */
 export function everything(world: World): Call[] {
-  return [hostMemory(world), ...world.vms.filter(({ hasGuest }) => hasGuest).map((vm) => guestMemory(world, vm))];
+  return [
+    hostMemory(world),
+    ...addressSpaces(world),
+    ...world.vms.filter(({ hasGuest }) => hasGuest).map((vm) => guestMemory(world, vm)),
+  ];
 }

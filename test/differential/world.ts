@@ -6,6 +6,7 @@
 import type { Dialect } from '../../lib/abi/ioctl.ts';
 import { KVM_MEM_GUEST_MEMFD } from '../../lib/abi/kvm.ts';
 import { PAGE_SIZE } from '../../lib/abi/linux.ts';
+import { IommuWorld } from './iommu/world.ts';
 
 export interface Vm {
   readonly kind: 'vm';
@@ -52,6 +53,8 @@ export interface Mapping {
   readonly pages: number;
   readonly prot: number;
   live: boolean;
+  /** A kernel may look for it at its address whenever it likes: it must stay there. */
+  held?: boolean;
 }
 
 /** An address: in a mapping, or one where nothing of this process can ever be. */
@@ -84,6 +87,10 @@ export interface Facts {
   readonly guest: boolean;
   /** Pages can be pinned. */
   readonly pins: boolean;
+  /** iommufd, with its test driver. */
+  readonly iommufdTest: boolean;
+  /** VFIO has the device that calls are made about. */
+  readonly vfioDevice: boolean;
 }
 
 export const FDS = 8;
@@ -101,6 +108,7 @@ export class World {
   readonly mappings: (Mapping | undefined)[] = new Array(MAPPINGS).fill(undefined);
   readonly pins: (Pin | undefined)[] = new Array(PINS).fill(undefined);
   readonly vms: Vm[] = [];
+  readonly iommu = new IommuWorld();
   #names = new Map<string, number>();
 
   constructor(facts: Facts) {

@@ -78,7 +78,7 @@ const munmap = command({
   expects: () => ['ok'],
   prepare(world, nth) {
     const mapping = world.mapping(nth);
-    if (!mapping) return undefined;
+    if (!mapping || mapping.held) return undefined;
     return {
       text: `munmap(${mapping.name})`,
       run: (side) => {

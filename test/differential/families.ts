@@ -1,0 +1,70 @@
+/** What is compared in one go: commands that work on the same things. A sequence of one family makes nothing of another's. */
+
+import type { Command } from './command.ts';
+import { contentCommands } from './commands/contents.ts';
+import { createGuestMemfd, createMemfd, createVm } from './commands/files.ts';
+import { commands as kvmCommands } from './commands/index.ts';
+import { mappingCommands } from './commands/mappings.ts';
+import {
+  accessCommands,
+  containerCommands,
+  deviceCommands,
+  ioasCommands,
+  iommuFileCommands,
+  memfdCommands,
+  sizeCommands,
+  tableCommands,
+} from './iommu/commands/index.ts';
+import type { Facts } from './world.ts';
+
+export interface Family {
+  readonly commands: readonly Command[];
+  /** The commands that make something to work with: a sequence begins with them. */
+  readonly opening: readonly string[];
+  /** What a kernel must have for it and lacks. */
+  missing(facts: Facts): string | undefined;
+}
+
+/** Memory for devices; what it can answer is another family's business. */
+const memory = [createVm, createGuestMemfd, createMemfd, ...contentCommands, ...mappingCommands, ...memfdCommands].map(
+  (tool): Command => ({ ...tool, expects: () => [] }),
+);
+
+const both = [...iommuFileCommands, ...ioasCommands, ...memory];
+
+const noDevice = ({ vfioDevice }: Facts): string | undefined =>
+  vfioDevice ? undefined : 'a device that vfio-pci has, at the address where the mock has its own';
+
+export const families = {
+  kvm: {
+    commands: kvmCommands,
+    opening: ['create-vm', 'create-guest-memfd', 'create-guest-memfd', 'mmap', 'slot-guest-memfd', 'mmap'],
+    missing: () => undefined,
+  },
+  iommufd: {
+    commands: [...both, ...tableCommands, ...accessCommands, ...sizeCommands],
+    opening: ['open-iommufd', 'ioas-alloc', 'memfd-create', 'mmap', 'mock-domain', 'mmap', 'create-vm'],
+    missing: ({ iommufdTest }) => (iommufdTest ? undefined : 'iommufd with its test driver (CONFIG_IOMMUFD_TEST)'),
+  },
+  type1: {
+    commands: [...both, ...containerCommands, ...deviceCommands],
+    opening: [
+      'open-container',
+      'open-group',
+      'group-set-container',
+      'container-set-iommu',
+      'mmap',
+      'open-iommufd',
+      'mmap',
+    ],
+    missing: noDevice,
+  },
+  cdev: {
+    commands: [...both, ...tableCommands, ...accessCommands, ...deviceCommands],
+    opening: ['open-iommufd', 'ioas-alloc', 'open-cdev', 'device-bind', 'device-attach', 'memfd-create', 'mmap'],
+    missing: noDevice,
+  },
+} satisfies Record<string, Family>;
+
+export type FamilyName = keyof typeof families;
+export const familyNames = Object.keys(families) as FamilyName[];

@@ -1,0 +1,315 @@
+/** Mock devices and their page tables: what they map, what was written to, what keeps what. */
+
+import fc from 'fast-check';
+import * as abi from '../../../../lib/abi/iommufd.ts';
+import {
+  IOMMU_HWPT_DATA_SELFTEST,
+  iommu_hwpt_selftest,
+  iommuTest,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
+  MOCK_FLAGS_DEVICE_PASID,
+} from '../../../../lib/abi/iommufd-test.ts';
+import { hex, mostly, oneIn, which } from '../../choices.ts';
+import { command } from '../../command.ts';
+import {
+  freeIova,
+  idChoice,
+  iovaChoice,
+  mappedIova,
+  memoryChoice,
+  memoryFor,
+  pickId,
+  pickTracking,
+} from '../choices.ts';
+import { ioctlCall } from '../issue.ts';
+import { addObject, type Iommufd, objectsOf, type Space } from '../world.ts';
+
+const PAGE = 4096n;
+/** Each is a device that the kernel makes. */
+const MOST_DEVICES = 4;
+const MOST_TABLES = 6;
+/** Of a bitmap, in bits. */
+const MOST_BITS = 512n;
+
+/** All that is mapped somewhere on it: which address space a page table is of is for the kernels to know. */
+const everywhere = ({ objects }: Iommufd): Space => ({ areas: [...objects.values()].flatMap(({ areas }) => areas) });
+
+const mockDomain = command({
+  name: 'mock-domain',
+  weight: 3,
+  choices: fc.record({
+    which,
+    id: idChoice,
+    withFlags: oneIn(4),
+    dev_flags: mostly([MOCK_FLAGS_DEVICE_NO_DIRTY, MOCK_FLAGS_DEVICE_PASID], [0, 16], 3),
+  }),
+  expects: () => ['ok', 'EADDRINUSE', 'EFAULT', 'ENOENT', 'EINVAL'],
+  prepare(world, { which: nth, id: choice, withFlags, dev_flags }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const id = on && pickId(on.of, choice, 'ioas', 'ioas', 'hwpt');
+    if (!on || id === undefined || objectsOf(on.of, 'mock-device').length >= MOST_DEVICES) return undefined;
+    const ids = { out_stdev_id: 0, out_hwpt_id: 0, out_idev_id: 0 };
+    const keep = ({ out_stdev_id, out_hwpt_id, out_idev_id }: typeof ids): void => {
+      addObject(on.of, 'mock-device', out_stdev_id);
+      if (!on.of.objects.has(out_hwpt_id)) addObject(on.of, 'hwpt', out_hwpt_id);
+      addObject(on.of, 'device', out_idev_id);
+    };
+    if (withFlags) {
+      return ioctlCall({
+        text: `MOCK_DOMAIN_FLAGS(id ${id}, ${dev_flags})`,
+        on,
+        ioctl: iommuTest.MOCK_DOMAIN_FLAGS,
+        values: { id, mock_domain_flags: { dev_flags } },
+        agreed: (ret, out) => {
+          if (ret === 0) keep(out.mock_domain_flags);
+        },
+      });
+    }
+    return ioctlCall({
+      text: `MOCK_DOMAIN(id ${id})`,
+      on,
+      ioctl: iommuTest.MOCK_DOMAIN,
+      values: { id },
+      agreed: (ret, out) => {
+        if (ret === 0) keep(out.mock_domain);
+      },
+    });
+  },
+});
+
+const replace = command({
+  name: 'mock-domain-replace',
+  weight: 2,
+  choices: fc.record({ which, id: idChoice, target: idChoice }),
+  expects: () => ['ok', 'ENOENT', 'EINVAL'],
+  prepare(world, { which: nth, id: choice, target }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const id = on && pickId(on.of, choice, 'mock-device');
+    const pt_id = on && pickId(on.of, target, 'ioas', 'hwpt');
+    if (!on || id === undefined || pt_id === undefined) return undefined;
+    return ioctlCall({
+      text: `MOCK_DOMAIN_REPLACE(device ${id}, by ${pt_id})`,
+      on,
+      ioctl: iommuTest.MOCK_DOMAIN_REPLACE,
+      values: { id, mock_domain_replace: { pt_id } },
+      agreed: (ret, out) => {
+        const table = out.mock_domain_replace.pt_id;
+        if (ret === 0 && !on.of.objects.has(table)) addObject(on.of, 'hwpt', table);
+      },
+    });
+  },
+});
+
+const addReserved = command({
+  name: 'mock-add-reserved',
+  weight: 1,
+  choices: fc.record({ which, id: idChoice, at: iovaChoice }),
+  expects: () => ['ok', 'EADDRINUSE'],
+  prepare(world, { which: nth, id: choice, at }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const id = on && pickId(on.of, choice, 'ioas');
+    if (!on || id === undefined) return undefined;
+    const { iova, length } = freeIova(at);
+    // All of it at once would leave nothing to do.
+    const part = length > PAGE && length < 1n << 32n ? PAGE : length;
+    return ioctlCall({
+      text: `ADD_RESERVED(ioas ${id}, ${hex(iova)}, ${hex(part)})`,
+      on,
+      ioctl: iommuTest.ADD_RESERVED,
+      values: { id, add_reserved: { start: iova, length: part } },
+    });
+  },
+});
+
+const checkMap = command({
+  name: 'mock-check-map',
+  weight: 4,
+  choices: fc.record({ which, id: idChoice, at: iovaChoice, memory: memoryChoice }),
+  expects: () => ['ok', 'EINVAL', 'EFAULT', 'ENOENT'],
+  prepare(world, { which: nth, id: choice, at, memory: place }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const id = on && pickId(on.of, choice, 'hwpt');
+    if (!on || id === undefined) return undefined;
+    const { iova, length: wanted } = mappedIova(at, everywhere(on.of));
+    const memory = memoryFor(world, place, wanted);
+    return ioctlCall({
+      text: `MD_CHECK_MAP(hwpt ${id}, ${hex(iova)}, ${hex(memory.length)}, ${memory.text})`,
+      on,
+      ioctl: iommuTest.MD_CHECK_MAP,
+      values: (side) => ({ id, check_map: { iova, length: memory.length, uptr: side.address(memory.place) } }),
+    });
+  },
+});
+
+const checkRefs = command({
+  name: 'mock-check-refs',
+  weight: 3,
+  choices: fc.record({ which, memory: memoryChoice, pages: fc.integer({ min: 0, max: 4 }), refs: fc.nat(3) }),
+  expects: () => ['ok', 'EIO', 'EINVAL', 'EFAULT'],
+  prepare(world, { which: nth, memory: place, pages, refs }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    if (!on) return undefined;
+    const memory = memoryFor(world, place, BigInt(pages) * PAGE);
+    return ioctlCall({
+      text: `MD_CHECK_REFS(${memory.text}, ${hex(memory.length)}, ${refs})`,
+      on,
+      ioctl: iommuTest.MD_CHECK_REFS,
+      values: (side) => ({ check_refs: { length: memory.length, uptr: side.address(memory.place), refs } }),
+    });
+  },
+});
+
+const { IOMMU_HWPT_ALLOC_DIRTY_TRACKING: DIRTY, IOMMU_HWPT_ALLOC_NEST_PARENT: PARENT } = abi;
+
+const hwptAlloc = command({
+  name: 'hwpt-alloc',
+  weight: 4,
+  choices: fc.record({
+    which,
+    device: idChoice,
+    target: idChoice,
+    flags: mostly([0, DIRTY, DIRTY, PARENT], [PARENT | DIRTY, abi.IOMMU_HWPT_FAULT_ID_VALID, 16], 8),
+    nested: oneIn(5),
+    data_len: mostly([iommu_hwpt_selftest.size], [0, 4], 5),
+    reserved: mostly([0], [1], 24),
+  }),
+  expects: () => ['ok', 'ENOENT', 'EINVAL', 'EOPNOTSUPP'],
+  prepare(world, { which: nth, device, target, flags, nested, data_len, reserved: __reserved }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const dev_id = on && pickId(on.of, device, 'device');
+    const pt_id = on && pickId(on.of, target, nested ? 'hwpt' : 'ioas');
+    if (!on || dev_id === undefined || pt_id === undefined) return undefined;
+    if (objectsOf(on.of, 'hwpt').length >= MOST_TABLES) return undefined;
+    const data = nested
+      ? { data_type: IOMMU_HWPT_DATA_SELFTEST, data_len, data_uptr: iommu_hwpt_selftest.encode({ iotlb: 7 }) }
+      : {};
+    return ioctlCall({
+      text: `IOMMU_HWPT_ALLOC(device ${dev_id}, on ${pt_id}, flags ${flags}, ${nested ? `nested data of ${data_len}` : 'no data'}, reserved ${__reserved})`,
+      on,
+      ioctl: abi.IOMMU_HWPT_ALLOC,
+      values: () => ({ flags, dev_id, pt_id, __reserved, ...data }),
+      agreed: (ret, { out_hwpt_id }) => {
+        if (ret === 0) addObject(on.of, 'hwpt', out_hwpt_id, (flags & DIRTY) !== 0);
+      },
+    });
+  },
+});
+
+const setDirty = command({
+  name: 'hwpt-set-dirty-tracking',
+  weight: 2,
+  choices: fc.record({ which, id: idChoice, flags: mostly([1, 1, 0], [2], 10), reserved: mostly([0], [1], 24) }),
+  expects: () => ['ok', 'ENOENT', 'EOPNOTSUPP'],
+  prepare(world, { which: nth, id, flags, reserved: __reserved }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const hwpt_id = on && pickTracking(on.of, id);
+    if (!on || hwpt_id === undefined) return undefined;
+    return ioctlCall({
+      text: `IOMMU_HWPT_SET_DIRTY_TRACKING(hwpt ${hwpt_id}, flags ${flags}, reserved ${__reserved})`,
+      on,
+      ioctl: abi.IOMMU_HWPT_SET_DIRTY_TRACKING,
+      values: { flags, hwpt_id, __reserved },
+    });
+  },
+});
+
+const pageSizes = mostly([4096n, 2048n], [0n, 1n, 8192n, 3000n], 6);
+const bits = mostly([0xffn, 1n, 0b1010n], [0n], 6);
+
+/** Of so many bits, the pattern at its start; nowhere when the kernel would go further. */
+function bitmap(length: bigint, pageSize: bigint, pattern: bigint): Uint8Array | bigint {
+  if (pageSize === 0n || length / pageSize > MOST_BITS) return 0n;
+  const bytes = new Uint8Array(Number(MOST_BITS) / 8 + 64);
+  new DataView(bytes.buffer).setBigUint64(0, pattern, true);
+  return bytes;
+}
+
+const markDirty = command({
+  name: 'mock-dirty',
+  weight: 3,
+  choices: fc.record({ which, id: idChoice, at: iovaChoice, page_size: pageSizes, bits }),
+  expects: () => ['ok', 'EINVAL', 'ENOENT'],
+  prepare(world, { which: nth, id: choice, at, page_size, bits: pattern }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const id = on && pickTracking(on.of, choice);
+    if (!on || id === undefined) return undefined;
+    const { iova, length } = mappedIova(at, everywhere(on.of));
+    return ioctlCall({
+      text: `DIRTY(hwpt ${id}, ${hex(iova)}, ${hex(length)}, pages of ${page_size}, bits ${hex(pattern)})`,
+      on,
+      ioctl: iommuTest.DIRTY,
+      values: () => ({ id, dirty: { iova, length, page_size, uptr: bitmap(length, page_size, pattern) } }),
+    });
+  },
+});
+
+const dirtyBitmap = command({
+  name: 'hwpt-dirty-bitmap',
+  weight: 4,
+  choices: fc.record({
+    which,
+    id: idChoice,
+    at: iovaChoice,
+    page_size: pageSizes,
+    flags: mostly([0, abi.IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR], [2], 10),
+    reserved: mostly([0], [1], 24),
+  }),
+  expects: () => ['ok', 'EINVAL', 'ENOENT', 'EOPNOTSUPP'],
+  prepare(world, { which: nth, id, at, page_size, flags, reserved: __reserved }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const hwpt_id = on && pickTracking(on.of, id);
+    if (!on || hwpt_id === undefined) return undefined;
+    const { iova, length } = mappedIova(at, everywhere(on.of));
+    return ioctlCall({
+      text: `IOMMU_HWPT_GET_DIRTY_BITMAP(hwpt ${hwpt_id}, ${hex(iova)}, ${hex(length)}, pages of ${page_size}, flags ${flags}, reserved ${__reserved})`,
+      on,
+      ioctl: abi.IOMMU_HWPT_GET_DIRTY_BITMAP,
+      values: () => ({
+        hwpt_id,
+        flags,
+        __reserved,
+        iova,
+        length,
+        page_size,
+        data: bitmap(length, page_size & -page_size, 0n),
+      }),
+    });
+  },
+});
+
+const hwInfo = command({
+  name: 'iommu-hw-info',
+  weight: 1,
+  choices: fc.record({
+    which,
+    id: idChoice,
+    data_len: mostly([8], [0, 4, 16], 2),
+    flags: mostly([0], [1, 2], 8),
+    reserved: mostly([0], [1], 24),
+  }),
+  expects: () => ['ok', 'ENOENT'],
+  prepare(world, { which: nth, id, data_len, flags, reserved }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const dev_id = on && pickId(on.of, id, 'device');
+    if (!on || dev_id === undefined) return undefined;
+    return ioctlCall({
+      text: `IOMMU_GET_HW_INFO(device ${dev_id}, room ${data_len}, flags ${flags}, reserved ${reserved})`,
+      on,
+      ioctl: abi.IOMMU_GET_HW_INFO,
+      values: () => ({ flags, dev_id, data_len, data_uptr: new Uint8Array(16).fill(0xee), __reserved: [reserved] }),
+    });
+  },
+});
+
+export const tableCommands = [
+  mockDomain,
+  replace,
+  addReserved,
+  checkMap,
+  checkRefs,
+  hwptAlloc,
+  setDirty,
+  markDirty,
+  dirtyBitmap,
+  hwInfo,
+];
