@@ -7,4 +7,4 @@ export { fileCommands as iommuFileCommands } from './files.ts';
 export { ioasCommands } from './ioas.ts';
 export { memfdCommands } from './memfd.ts';
 export { sizeCommands } from './sizes.ts';
-export { tableCommands } from './tables.ts';
+export { mockDeviceCommands, tableCommands } from './tables.ts';

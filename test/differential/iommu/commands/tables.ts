@@ -1,4 +1,4 @@
-/** Mock devices and their page tables: what they map, what was written to, what keeps what. */
+/** Devices' page tables, and mock devices: what they map, what was written to, what keeps what. */
 
 import fc from 'fast-check';
 import * as abi from '../../../../lib/abi/iommufd.ts';
@@ -301,15 +301,6 @@ const hwInfo = command({
   },
 });
 
-export const tableCommands = [
-  mockDomain,
-  replace,
-  addReserved,
-  checkMap,
-  checkRefs,
-  hwptAlloc,
-  setDirty,
-  markDirty,
-  dirtyBitmap,
-  hwInfo,
-];
+/** Of any device. */
+export const tableCommands = [addReserved, checkMap, checkRefs, hwptAlloc, setDirty, markDirty, dirtyBitmap, hwInfo];
+export const mockDeviceCommands = [mockDomain, replace];
