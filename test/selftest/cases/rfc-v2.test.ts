@@ -1,4 +1,3 @@
-import { platformNames } from '../../../lib/mock/index.ts';
 import { onMocked } from '../every-case.ts';
 
-onMocked('rfc-v2', ...platformNames);
+onMocked('rfc-v2', 'software-protected');
