@@ -77,7 +77,7 @@ export async function memfd(t: T, size: number, contents?: Uint8Array): Promise<
 }
 
 /** An answer of any other call. */
-export const answered = (ret: number): Result<number> => answer('system call', {}, ret);
+export const answered = <N extends number | bigint>(ret: N): Result<N> => answer('system call', {}, ret);
 
 /** How many pages of memory are in use. Only the mock can say; on a kernel nothing is checked. */
 export class MemoryUse {
