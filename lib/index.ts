@@ -87,5 +87,6 @@ export {
   type VmVfio,
 } from './kvm/index.ts';
 
+export { isMockHostCrashedError, MockHostCrashedError } from './syscalls/host-crashed.ts';
 export type { Address, ManyResult, Pointer, Stat, Syscalls } from './syscalls/seam.ts';
 export { BackendUnavailableError } from './syscalls/unavailable.ts';

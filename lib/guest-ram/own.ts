@@ -1,6 +1,7 @@
 /** Whose a GuestRam's parts are, and in which order they go. */
 
 import { type Context, Handle, isClosedError } from '../host/index.ts';
+import { isMockHostCrashedError } from '../syscalls/host-crashed.ts';
 import type { MadeRam } from './create.ts';
 import type { Ram } from './ram.ts';
 import { Turns } from './turns.ts';
@@ -24,11 +25,11 @@ export function ownRam({ context, ram, regions }: MadeRam): OwnedRam {
   return { context, handle, ram, turns: new Turns() };
 }
 
-/** What was closed before took its own share of this with it. */
+/** What was closed before took its own share of this with it, and a host that died took everything. */
 async function attempt(errors: unknown[], work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (!isClosedError(error)) errors.push(error);
+    if (!isClosedError(error) && !isMockHostCrashedError(error)) errors.push(error);
   }
 }

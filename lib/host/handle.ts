@@ -3,6 +3,7 @@
  * has one handle; typed objects are faces over it.
  */
 
+import { isMockHostCrashedError } from '../syscalls/host-crashed.ts';
 import type { FailedCall } from './errors.ts';
 import { ClosedError, KernelError } from './errors.ts';
 
@@ -102,6 +103,11 @@ export class Handle {
       await this.#dependent?.release();
       await this.#release();
     } catch (error) {
+      // Everything went with the host.
+      if (isMockHostCrashedError(error)) {
+        this.#state = 'closed';
+        return;
+      }
       // close(2) frees the number whatever it answers: a second try could close somebody else's file.
       this.#state = this.#mayBeRefused ? 'open' : 'closed';
       this.#closing = undefined;

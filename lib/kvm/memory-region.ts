@@ -5,6 +5,7 @@ import { KVM_MEM_GUEST_MEMFD, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY } from '
 import { PAGE_SIZE } from '../abi/linux.ts';
 import { GuestMemfd, Mapping } from '../guest-memfd/index.ts';
 import { checkPages, type Result, success, unwrap } from '../host/index.ts';
+import { isMockHostCrashedError } from '../syscalls/host-crashed.ts';
 
 export interface MemoryRegionOptions {
   /** The slot's number, from 0; see `features.maxMemslots`. */
@@ -141,8 +142,13 @@ export class MemoryRegion {
     return this.deleted ? success(undefined) : await this.#slot.remove();
   }
 
-  /** Deletes it, unless the VM is closed and it is gone with it. */
+  /** Deletes it, unless it is gone with its VM: that is closed, or its host has died. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#slot.isVmClosed()) await this.delete();
+    if (this.#slot.isVmClosed()) return;
+    try {
+      await this.delete();
+    } catch (error) {
+      if (!isMockHostCrashedError(error)) throw error;
+    }
   }
 }

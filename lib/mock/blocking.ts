@@ -8,7 +8,10 @@ import { HeldOff } from './iommu/index.ts';
 import { type Machine, VcpuFile } from './kvm/index.ts';
 
 /** KVM_RUN comes back when it is interrupted, and only then. */
-export function blockingCalls(machine: Machine, calls: MockCalls): Pick<Syscalls, 'ioctlBlocking' | 'interrupt'> {
+export function blockingCalls(
+  machine: Machine,
+  calls: Pick<MockCalls, 'ioctl'>,
+): Pick<Syscalls, 'ioctlBlocking' | 'interrupt'> {
   const waiting = new Map<number, { flag: bigint; comeBack: () => void }>();
   return {
     ioctlBlocking: async (fd: number, request: number, argument: Address) => {
@@ -33,7 +36,7 @@ export function blockingCalls(machine: Machine, calls: MockCalls): Pick<Syscalls
 }
 
 /** An ioctl that is held off is made again when what it waits for is over. */
-export function ioctlWhenItMay(calls: MockCalls): Syscalls['ioctl'] {
+export function ioctlWhenItMay(calls: Pick<MockCalls, 'ioctlOnce'>): Syscalls['ioctl'] {
   return async (...args) => {
     while (true) {
       try {

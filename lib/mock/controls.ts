@@ -3,6 +3,7 @@
 import { errno, errnoName } from '../abi/errno.ts';
 import { checkBytes, checkInteger, checkOneOf, checkU64, outOfRange, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
+import { checkAlive, mortal } from './crash.ts';
 import type { Faults } from './faults.ts';
 import { type GuestMemfdInode, hostFault, memoryError } from './guest-memfd/index.ts';
 import { type DmaEngine, dmaEngine, type IommuSystem, makePrivateSide } from './iommu/index.ts';
@@ -58,7 +59,10 @@ export interface MockControls {
   readonly faults: Faults;
   /** Fds open in the mock process. */
   readonly openFds: number;
-  /** What the host died of, where platform 'tdx' says that it would have: a stale shared mapping was used. */
+  /**
+   * What the host died of, where platform 'tdx' says that it would have: a stale shared mapping was used. From then on
+   * every call and every access of a guest or a device ends with a MockHostCrashedError.
+   */
   readonly machineCheck: string | undefined;
   /** Pages of memory in use by files, mappings and pins. */
   readonly pagesInUse: number;
@@ -122,8 +126,8 @@ export function makeControls(machine: Machine, { host: iommu }: IommuSystem): Mo
       const page = firstPage(offset, PAGE_SIZE);
       memoryError(inode, page, inode.filemap.get(page) ?? hostPages(inode, offset, PAGE_SIZE)[0]!);
     },
-    fork: () => forkedProcess(machine.addressSpace.fork()),
-    guest: (vmFd) => guestOf(vmOf(vmFd)),
+    fork: () => forkedProcess(machine, machine.addressSpace.fork()),
+    guest: (vmFd) => guestOf(machine, vmOf(vmFd)),
     killVm: (vmFd) => vmOf(vmFd).kill(),
   };
 }
@@ -176,21 +180,26 @@ function pin(inode: GuestMemfdInode, offset: bigint | number, length: number): P
   return { read, release, [Symbol.dispose]: release };
 }
 
-function forkedProcess(addressSpace: AddressSpace): ForkedProcess {
+function forkedProcess(machine: Machine, addressSpace: AddressSpace): ForkedProcess {
   const exit = (): void => addressSpace.unmapAll();
   return {
-    read: (address, bytes) => addressSpace.copyOut(checkU64('address', address), checkBytes('bytes', bytes)),
-    write: (address, bytes) => addressSpace.copyIn(checkU64('address', address), checkBytes('bytes', bytes)),
+    read: mortal(machine, (address, bytes) => {
+      return addressSpace.copyOut(checkU64('address', address), checkBytes('bytes', bytes));
+    }),
+    write: mortal(machine, (address, bytes) => {
+      return addressSpace.copyIn(checkU64('address', address), checkBytes('bytes', bytes));
+    }),
     exit,
     [Symbol.dispose]: exit,
   };
 }
 
-function guestOf(vm: VmFile['vm']): MockGuest {
+function guestOf(machine: Machine, vm: VmFile['vm']): MockGuest {
   const wanted = (options: { readonly access?: Access } = {}): Access | undefined =>
     options.access === undefined ? undefined : checkOneOf<Access>('access', options.access, ['shared', 'private']);
   return {
     read(gpa, length, options) {
+      checkAlive(machine);
       const bytes = new Uint8Array(checkInteger('length', length, 0, 0x4000_0000));
       const how = { write: false, access: wanted(options) };
       const exit = access(vm, checkU64('gpa', gpa), length, how, (folio, within, at, step) => {
@@ -199,6 +208,7 @@ function guestOf(vm: VmFile['vm']): MockGuest {
       return exit ? { ok: false, exit } : { ok: true, bytes };
     },
     write(gpa, bytes, options) {
+      checkAlive(machine);
       const { length } = checkBytes('bytes', bytes);
       const how = { write: true, access: wanted(options) };
       const exit = access(vm, checkU64('gpa', gpa), length, how, (folio, within, at, step) => {

@@ -8,6 +8,7 @@ import { withTwins } from '../syscalls/twins.ts';
 import { blockingCalls, ioctlWhenItMay } from './blocking.ts';
 import { MockCalls } from './calls.ts';
 import { type MockControls, makeControls } from './controls.ts';
+import { mortalCalls } from './crash.ts';
 import { Faults } from './faults.ts';
 import { type HugePagePools, makePools, type PoolSize, poolSizes } from './huge-page-pool.ts';
 import { type DeviceOption, IommuSystem } from './iommu/index.ts';
@@ -125,10 +126,11 @@ export function createMock(options: MockOptions = {}): Mock {
     devices: options.devices,
   });
   machine.paths.push(iommu);
-  const calls = new MockCalls(machine);
+  const bare = new MockCalls(machine);
+  const calls = mortalCalls(machine, bare);
   const twins = withTwins(calls, {
     ...blockingCalls(machine, calls),
-    race: raceCall(calls, calls.mappings),
+    race: raceCall(calls, bare.mappings),
     ...pathCalls(machine),
     afterDeath: (writes) => {
       checkWrites(writes);

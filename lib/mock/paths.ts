@@ -4,6 +4,7 @@ import { errno } from '../abi/errno.ts';
 import { type HugePageCounter, hugePageFile } from '../abi/huge-pages.ts';
 import { checkText } from '../syscalls/arguments.ts';
 import { type PathSyscalls, withPathTwins } from '../syscalls/paths.ts';
+import { mortal } from './crash.ts';
 import type { HugePagePool } from './huge-page-pool.ts';
 import { KvmDevice, type Machine } from './kvm/index.ts';
 import { type FileOpener, type MockFile, type PathSource, type Text, textFile } from './process/index.ts';
@@ -15,8 +16,8 @@ export function openPath(machine: Machine, path: string, flags: number): MockFil
 
 export function pathCalls(machine: Machine): PathSyscalls {
   return withPathTwins({
-    readDirectory: (path) => new Tree(machine).list(checkText('path', path)),
-    readLink: (path) => new Tree(machine).link(checkText('path', path)),
+    readDirectory: mortal(machine, (path) => new Tree(machine).list(checkText('path', path))),
+    readLink: mortal(machine, (path) => new Tree(machine).link(checkText('path', path))),
   });
 }
 

@@ -1,11 +1,15 @@
 /** A device without registers, for tests: it does DMA through an IOAS when it is told to. */
 
+import { checkAlive } from '../crash.ts';
 import type { IommuHost } from './host.ts';
 import { dma } from './pci/dma.ts';
 import { ioasOf } from './private-side.ts';
 import { throughIoas } from './vfio/through-ioas.ts';
 
-/** What becomes of an access is in the journal: `dma` or `dma-fault` for each page, with a `hazard` before it. */
+/**
+ * What becomes of an access is in the journal: `dma` or `dma-fault` for each page, with a `hazard` before it. The one
+ * that kills the host ends as others do; after it there are none: MockHostCrashedError.
+ */
 export interface DmaEngine {
   /** What the device reads; zeros where it may not. */
   read(iova: bigint, length: number): Uint8Array;
@@ -25,10 +29,14 @@ export function dmaEngine(host: IommuHost, iommufd: number, ioasId: number): Dma
   };
   return {
     read: (iova, length) => {
+      checkAlive(host);
       const bytes = new Uint8Array(length);
       dma(host, device, iova, bytes, false);
       return bytes;
     },
-    write: (iova, bytes) => dma(host, device, iova, bytes, true),
+    write: (iova, bytes) => {
+      checkAlive(host);
+      dma(host, device, iova, bytes, true);
+    },
   };
 }
