@@ -56,7 +56,17 @@ export class LentMemory {
 
   /** A device that reaches nothing yet. */
   async device(): Promise<LentTo> {
+    return await this.#deviceOn(await this.iommufd.allocIoas());
+  }
+
+  /** A device that the guest has accepted, on its private side. Needs `requires.mock`. */
+  async trustedDevice(): Promise<LentTo> {
     const ioas = await this.iommufd.allocIoas();
+    this.#t.mock.makePrivateSide(this.iommufd.fd, ioas.id);
+    return await this.#deviceOn(ioas);
+  }
+
+  async #deviceOn(ioas: Ioas): Promise<LentTo> {
     const device = await this.iommufd.test.mockDevice(ioas);
     this.#t.defer(() => device.close());
     const access = await this.iommufd.test.access(ioas);

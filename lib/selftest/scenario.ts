@@ -24,6 +24,8 @@ export interface ScenarioOptions {
   readonly initially?: State;
   /** Default: whichever type with private memory the host has. */
   readonly type?: VmType | 'private';
+  /** So many memslots have equal parts of it, one behind the other. Default: 1. */
+  readonly slots?: number;
 }
 
 const SLOT = 10;
@@ -63,21 +65,25 @@ export class Scenario {
 
   /** A VM with private memory, and a guest_memfd of so many pages in it, mapped. All of it is undone with the case. */
   static async create(t: T, options: ScenarioOptions): Promise<Scenario> {
-    const { pages, initially = 'shared', type = 'private' } = options;
+    const { pages, initially = 'shared', type = 'private', slots = 1 } = options;
     const size = pages * pageSizeOf(t);
     const vm = await t.vm(type);
     const { hugePageSize } = t;
     const gmem = await t.gmem(vm, { size, mmap: true, initially, ...(hugePageSize && { hugePageSize }) });
     const mapping = await gmem.map({ offset: 0, size });
     t.defer(() => mapping.close());
-    await vm.setMemoryRegion({
-      slot: SLOT,
-      guestPhysAddr: GUEST_START,
-      size,
-      gmem,
-      gmemOffset: 0,
-      userspaceAddr: mapping,
-    });
+    const part = size / slots;
+    for (let i = 0; i < slots; i += 1) {
+      const offset = i * part;
+      await vm.setMemoryRegion({
+        slot: SLOT + i,
+        guestPhysAddr: GUEST_START + BigInt(offset),
+        size: part,
+        gmem,
+        gmemOffset: offset,
+        userspaceAddr: mapping.address + BigInt(offset),
+      });
+    }
     return new Scenario(t, vm, gmem, mapping, options);
   }
 

@@ -29,6 +29,7 @@ import { cases as mmap } from './mmap.ts';
 import { cases as preFault } from './pre-fault.ts';
 import { cases as punchHole } from './punch-hole.ts';
 import { cases as racesConvert } from './races-convert.ts';
+import { cases as racesDma } from './races-dma.ts';
 import { cases as racesMemory } from './races-memory.ts';
 import { cases as requestNumbers } from './request-numbers.ts';
 import { cases as requests } from './requests.ts';
@@ -72,6 +73,7 @@ export const cases: readonly AnyCase[] = [
   ...memoryError,
   ...racesMemory,
   ...racesConvert,
+  ...racesDma,
   ...thread,
   ...guestRam,
   ...iommu,

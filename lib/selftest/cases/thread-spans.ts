@@ -13,12 +13,12 @@ const PAGES = 8;
 const raw = defineCase<IommuPolicy>({
   name: 'thread-conversion-over-several-devices',
   about:
-    'Two devices have overlapping parts of the memory: pinned pages refuse a conversion of all until the last of them ' +
-    'is unmapped, and name the first; without references all is converted at once.',
+    'Two devices have overlapping parts of a memory in two memslots, and some of it none has: pinned pages refuse a ' +
+    'conversion of all until the last of them is unmapped, and name the first; without references all is converted at once.',
   requires: lends(),
   variants: policyVariants,
   async run(t, policy) {
-    const lent = await LentMemory.create(t, policy, { pages: PAGES });
+    const lent = await LentMemory.create(t, policy, { pages: PAGES, slots: 2 });
     const { memory } = lent;
     const [one, other] = [await lent.device(), await lent.device()];
     for (let page = 0; page < PAGES; page += 1) await memory.isShared(page, 0, 1, 0x20 + page);

@@ -68,12 +68,16 @@ export class GuestMemfdMappings implements Client {
     const { start, last } = area.addressesOf(mapped);
     const fate = this.#fate(pages, reason);
     if (fate === 'unmap') unmapPart(ioas, area, pages, mapped, reason);
-    else if (area.filled) ioas.record(fate === 'keep' ? 'iommu-keep' : 'iommu-stale', start, last, { reason });
+    else if (!area.filled) return;
+    else if (fate === 'keep') ioas.record('iommu-keep', start, last, { reason });
+    // Of pages that go the IOAS itself learns when they have gone.
+    else if (isConversion(reason)) ioas.record('iommu-stale', start, last, { reason });
   }
 
   #fate({ policy }: GuestMemfdPages, reason: Reason): Fate {
     if (policy === 'trust-vmm') return 'stale';
-    const converts = reason === 'convert-to-private' || reason === 'convert-to-shared';
-    return policy === 'notifier' && converts && this.#platform.keepsTranslations ? 'keep' : 'unmap';
+    return policy === 'notifier' && isConversion(reason) && this.#platform.keepsTranslations ? 'keep' : 'unmap';
   }
 }
+
+const isConversion = (reason: Reason): boolean => reason === 'convert-to-private' || reason === 'convert-to-shared';
