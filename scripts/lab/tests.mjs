@@ -57,7 +57,17 @@ const differential = ({ steps, machines }) =>
 export const tests = [
   {
     name: 'selftest',
-    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-T', 'iommu-*', '-T', 'vfio-*'],
+    command: [
+      ...['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native'],
+      ...['-T', 'iommu-*', '-T', 'vfio-*', '-T', 'guest-ram-*'],
+    ],
+    ktap: true,
+    timeout: 400,
+  },
+  {
+    name: 'guest-ram',
+    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'guest-ram-*'],
+    options: ['--device', 'edu', '--iommu', 'intel'],
     ktap: true,
     timeout: 400,
   },
