@@ -128,6 +128,18 @@ describe("the kernel's log", () => {
       false,
     ],
     ['[    1.0] kernel BUG at mm/gup.c:1!', 'BUG: at mm/gup.c:1!', false],
+    [
+      '[    1.0] BUG: sleeping function called from invalid context at mm/gup.c:1',
+      'BUG: sleeping function called from invalid context at mm/gup.c:1',
+      false,
+    ],
+    [
+      '[    1.0] WARNING: possible circular locking dependency detected',
+      'warning: possible circular locking dependency detected',
+      true,
+    ],
+    ['[    1.0] [ BUG: Invalid wait context ]', 'BUG: Invalid wait context', false],
+    ['[    1.0] INFO: trying to register non-static key.', 'lockdep: trying to register non-static key', false],
     ['[    1.0] Oops: general protection fault: 0000 [#1] SMP', 'oops: general protection fault: 0000 [#1] SMP', false],
     [
       '[   30.1] rcu: INFO: rcu_preempt self-detected stall on CPU',

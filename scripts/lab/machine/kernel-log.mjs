@@ -7,6 +7,7 @@
 const PROBLEMS = [
   { pattern: /^Kernel panic - not syncing: (.*)/, what: 'panic' },
   { pattern: /^(?:BUG|watchdog: BUG|kernel BUG)\b[: ]\s*(.*)/, what: 'BUG' },
+  { pattern: /^\[ BUG: (.*) \]$/, what: 'BUG' },
   { pattern: /^(?:Oops|Oops - [^:]*): (.*)/, what: 'oops' },
   { pattern: /^WARNING: (.*)/, what: 'warning', warning: true },
   { pattern: /^UBSAN: (.*)/, what: 'UBSAN', warning: true },
@@ -14,6 +15,7 @@ const PROBLEMS = [
     pattern: /^(?:rcu: )?INFO: (.*(?:self-detected stall|detected stalls|detected expedited stalls).*)/,
     what: 'stall',
   },
+  { pattern: /^INFO: (trying to register non-static key)/, what: 'lockdep' },
   { pattern: /^INFO: (task .* blocked for more than .*)/, what: 'hung task' },
 ];
 
