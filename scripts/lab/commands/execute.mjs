@@ -3,6 +3,7 @@ import { openCache } from '../host/cache.mjs';
 import { say } from '../host/failure.mjs';
 import { forRunning, requirePackages } from '../host/packages.mjs';
 import { ensureInitramfs } from '../machine/initramfs.mjs';
+import { modulesFrom } from '../machine/modules.mjs';
 import { pciIds } from '../machine/qemu.mjs';
 import { guestEnvironment } from '../machine/script.mjs';
 import { startSession } from '../machine/session.mjs';
@@ -29,7 +30,7 @@ import { machineFrom } from './machine-options.mjs';
 export async function execute(given, { command, out, err, input, terminal, timeout: limit, started }) {
   const cache = openCache();
   requirePackages(forRunning);
-  const { machine, cwd, timeout, allowWarnings, showLog, asked } = machineFrom(given, cache, {
+  const { machine, modules, cwd, timeout, allowWarnings, showLog, asked } = machineFrom(given, cache, {
     terminal: terminal !== undefined,
   });
   const time = limit ?? timeout;
@@ -43,8 +44,9 @@ export async function execute(given, { command, out, err, input, terminal, timeo
     input: input !== undefined,
     size: terminal,
   };
+  const initramfs = ensureInitramfs(cache.initramfs, modules === undefined ? [] : modulesFrom(modules));
   const running = startSession(
-    { machine, orders, initramfs: ensureInitramfs(cache.initramfs), timeout: time },
+    { machine, orders, initramfs, timeout: time },
     {
       out,
       err,

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Failure, status } from '../host/failure.mjs';
 import { DEFAULT_NAME, findImage } from '../kernel/store.mjs';
+import { findModules } from '../machine/modules.mjs';
 import { ACCELERATORS, DEVICES, IOMMUS } from '../machine/qemu.mjs';
 
 /** @typedef {import('../options.mjs').Given} Given */
@@ -14,6 +15,11 @@ export const PROJECT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta
 /** @type {import('../options.mjs').Options} */
 export const machineOptions = {
   kernel: { value: 'NAME|BZIMAGE', help: 'a kernel that lab build made, or an image', default: DEFAULT_NAME },
+  modules: {
+    value: 'DIR',
+    help: "the kernel's folder of /lib/modules, for what it has not built in",
+    default: 'where it is installed, or unpacked beside the image',
+  },
   cpus: { value: 'N', help: "processors; anything QEMU's -smp takes", default: '2' },
   mem: { value: 'SIZE', help: 'memory; what the command writes is in it too', default: '2G' },
   device: {
@@ -64,10 +70,12 @@ function existing(folder, from) {
  */
 export function machineFrom(given, cache, { terminal }) {
   const from = callerFolder();
+  const kernel = findImage(cache, given.text['kernel'] ?? DEFAULT_NAME, from);
+  const modules = given.text['modules'];
   const devices = given.many['device'] ?? [];
   return {
     machine: {
-      kernel: findImage(cache, given.text['kernel'] ?? DEFAULT_NAME, from),
+      kernel,
       cpus: given.text['cpus'] ?? '2',
       memory: given.text['mem'] ?? '2G',
       accel: given.text['accel'] ?? 'tcg',
@@ -78,6 +86,7 @@ export function machineFrom(given, cache, { terminal }) {
       append: given.many['append'] ?? [],
       extra: given.many['qemu'] ?? [],
     },
+    modules: modules === undefined ? findModules(kernel) : existing(modules, from),
     cwd: given.text['cwd'] === undefined ? PROJECT : existing(given.text['cwd'], from),
     timeout: given.number['timeout'] ?? 600,
     allowWarnings: given.on['allow-warnings'] ?? false,

@@ -12,6 +12,7 @@
 
 export const FOLDER = 0o040755;
 export const PROGRAM = 0o100755;
+export const DATA = 0o100644;
 export const CHARACTER_DEVICE = 0o020600;
 
 const TRAILER = 'TRAILER!!!';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Failure } from '../host/failure.mjs';
 import { findProgram } from '../host/processes.mjs';
-import { CHARACTER_DEVICE, FOLDER, PROGRAM, packCpio } from './cpio.mjs';
+import { CHARACTER_DEVICE, DATA, FOLDER, PROGRAM, packCpio } from './cpio.mjs';
 
 const INIT = fileURLToPath(new URL('init', import.meta.url));
 
@@ -30,21 +30,29 @@ function readBusybox() {
 }
 
 /**
- * The file the guest starts from, made once for each init and busybox.
+ * The file the guest starts from, made once for each init, busybox and set of modules.
  * @param {string} folder
+ * @param {readonly import('./modules.mjs').Module[]} modules in the order in which they load
  * @returns {string}
  */
-export function ensureInitramfs(folder) {
+export function ensureInitramfs(folder, modules) {
   const [init, busybox] = [readFileSync(INIT), readBusybox()];
   const archive = () =>
     packCpio([
-      ...['bin', 'dev', 'low', 'new', 'proc', 'sys', 'up'].map((name) => ({ name, mode: FOLDER })),
+      ...['bin', 'dev', 'low', 'modules', 'new', 'proc', 'sys', 'up'].map((name) => ({ name, mode: FOLDER })),
       { name: 'dev/console', mode: CHARACTER_DEVICE, device: /** @type {[number, number]} */ ([5, 1]) },
       { name: 'dev/kmsg', mode: CHARACTER_DEVICE, device: /** @type {[number, number]} */ ([1, 11]) },
       { name: 'bin/busybox', mode: PROGRAM, data: busybox },
       { name: 'init', mode: PROGRAM, data: init },
+      ...modules.map(({ name, data }, index) => ({
+        name: `modules/${String(index).padStart(3, '0')}-${name}.ko`,
+        mode: DATA,
+        data,
+      })),
     ]);
-  const file = join(folder, `${createHash('sha256').update(init).update(busybox).digest('hex').slice(0, 16)}.cpio`);
+  const hash = createHash('sha256').update(init).update(busybox);
+  for (const { data } of modules) hash.update(data);
+  const file = join(folder, `${hash.digest('hex').slice(0, 16)}.cpio`);
   if (existsSync(file)) return file;
   mkdirSync(folder, { recursive: true });
   removeAbandoned(folder);

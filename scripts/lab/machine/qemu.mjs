@@ -44,11 +44,13 @@ export const ACCELERATORS = Object.freeze({
 
 /**
  * The kernel's parameters. Every kind of trouble ends in a panic, and a panic ends QEMU. An NMI from the monitor is how a
- * hang becomes a panic, which then prints what every task was doing (panic_print=0x41 before Linux 6.17).
+ * hang becomes a panic, which then prints what every task was doing (panic_print=0x41 before Linux 6.17). An emulated
+ * processor may stand still for a while where the host is busy: the kernel's watchdogs wait longer than by default.
  */
 const PARAMETERS = [
   'console=ttyS0 panic=-1 oops=panic unknown_nmi_panic panic_print=0x41 panic_sys_info=tasks,all_bt',
   'no_timer_check tsc=reliable',
+  'watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60',
 ].join(' ');
 
 /**
