@@ -26,12 +26,19 @@ export interface Family {
   missing(facts: Facts): string | undefined;
 }
 
-/** Memory for devices; what it can answer is another family's business. */
-const memory = [createVm, createGuestMemfd, createMemfd, ...contentCommands, ...mappingCommands, ...memfdCommands].map(
-  (tool): Command => ({ ...tool, expects: () => [] }),
-);
+/** As tools: what they can answer at all is another family's business. */
+const asTools = (commands: readonly Command[]): Command[] => commands.map((tool) => ({ ...tool, expects: () => [] }));
 
-const both = [...iommuFileCommands, ...ioasCommands, ...memory];
+/** Memory for devices. */
+const memory = asTools([
+  createVm,
+  createGuestMemfd,
+  createMemfd,
+  ...contentCommands,
+  ...mappingCommands,
+  ...memfdCommands,
+]);
+const spaces = [...iommuFileCommands, ...ioasCommands];
 
 const noDevice = ({ vfioDevice }: Facts): string | undefined =>
   vfioDevice ? undefined : 'a device that vfio-pci has, at the address where the mock has its own';
@@ -43,12 +50,22 @@ export const families = {
     missing: () => undefined,
   },
   iommufd: {
-    commands: [...both, ...mockDeviceCommands, ...tableCommands, ...accessCommands, ...sizeCommands],
-    opening: ['open-iommufd', 'ioas-alloc', 'memfd-create', 'mmap', 'mock-domain', 'mmap', 'create-vm'],
+    commands: [...spaces, ...memory, ...mockDeviceCommands, ...tableCommands, ...accessCommands, ...sizeCommands],
+    opening: [
+      'open-iommufd',
+      'ioas-alloc',
+      'ioas-alloc',
+      'ioas-small-pages',
+      'memfd-create',
+      'mmap',
+      'mock-domain',
+      'hwpt-alloc',
+      'create-vm',
+    ],
     missing: ({ iommufdTest }) => (iommufdTest ? undefined : 'iommufd with its test driver (CONFIG_IOMMUFD_TEST)'),
   },
   type1: {
-    commands: [...both, ...containerCommands, ...deviceCommands],
+    commands: [...asTools([...spaces, ...deviceCommands]), ...memory, ...containerCommands],
     opening: [
       'open-container',
       'open-group',
@@ -62,7 +79,7 @@ export const families = {
   },
   // Without mock devices: a real device that is moved to a mock's page table makes Linux 7.3 take it for a mock, and crash.
   cdev: {
-    commands: [...both, ...tableCommands, ...accessCommands, ...deviceCommands],
+    commands: [...asTools([...spaces, ...tableCommands, ...accessCommands]), ...memory, ...deviceCommands],
     opening: ['open-iommufd', 'ioas-alloc', 'open-cdev', 'device-bind', 'device-attach', 'memfd-create', 'mmap'],
     missing: noDevice,
   },

@@ -28,8 +28,10 @@ export function pickId(of: Iommufd, choice: IdChoice, ...kinds: readonly ObjectK
 }
 
 /** A page table that tracks writes, most of the time where there is one. */
-export function pickTracking(of: Iommufd, choice: IdChoice): number | undefined {
-  const tracking = objectsOf(of, 'hwpt').filter(({ dirty }) => dirty);
+export function pickTracking(of: Iommufd, choice: IdChoice, inSmallPages = false): number | undefined {
+  const tracking = objectsOf(of, 'hwpt').filter(
+    ({ tracks }) => tracks !== undefined && (!inSmallPages || of.objects.get(tracks)?.smallPages),
+  );
   if (choice.odd !== 0 || choice.which % 8 === 7 || tracking.length === 0) return pickId(of, choice, 'hwpt');
   return pick(tracking, choice.which).id;
 }

@@ -1,11 +1,15 @@
 /** What exists of iommufd and VFIO, as far as both kernels agreed: files by name, and objects by the ids they were given. */
 
+import type { Place } from '../things.ts';
+
 /** An iommufd's objects, as their ids show what they are. */
 export type ObjectKind = 'ioas' | 'hwpt' | 'mock-device' | 'device';
 
 export interface Area {
   readonly iova: bigint;
   readonly length: bigint;
+  /** What was mapped there, where that is known. */
+  readonly memory?: Place;
 }
 
 /** Where DMA is mapped. It leads generated calls to what is mapped, and may be wrong. */
@@ -16,8 +20,10 @@ export interface Space {
 export interface IommuObject extends Space {
   readonly id: number;
   readonly kind: ObjectKind;
-  /** A page table made to track writes. */
-  readonly dirty: boolean;
+  /** A page table made to track writes, and of which address space. */
+  readonly tracks: number | undefined;
+  /** An address space of which every page has an entry of its own. */
+  smallPages: boolean;
 }
 
 export interface Iommufd extends Space {
@@ -95,8 +101,8 @@ export class IommuWorld {
 
 type FileOf<K extends IommuFile['kind']> = Extract<IommuFile, { kind: K }>;
 
-export const addObject = ({ objects }: Iommufd, kind: ObjectKind, id: number, dirty = false): void =>
-  void objects.set(id, { id, kind, dirty, areas: [] });
+export const addObject = ({ objects }: Iommufd, kind: ObjectKind, id: number, tracks?: number): void =>
+  void objects.set(id, { id, kind, tracks, smallPages: false, areas: [] });
 
 export const objectsOf = ({ objects }: Iommufd, ...kinds: readonly ObjectKind[]): IommuObject[] =>
   [...objects.values()].filter(({ kind }) => kinds.includes(kind));

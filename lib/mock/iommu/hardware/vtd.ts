@@ -32,6 +32,8 @@ export const vtd: IommuDriver = {
     if (flags & (IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING)) return -errno.EOPNOTSUPP;
     return new Domain(vtdSecondStage, vtd, false);
   },
+  // Only ever asked for what is on top of a nesting parent, which there is none of.
+  allocateNested: () => -errno.EOPNOTSUPP,
   hardwareInfo: (type) => {
     if (type !== 0 && type !== IOMMU_HW_INFO_TYPE_INTEL_VTD) return -errno.EOPNOTSUPP;
     const bytes = iommu_hw_info_vtd.encode({ flags: ERRATA_772415_SPR17, ...REGISTERS });

@@ -4,6 +4,7 @@
  */
 
 import { errno } from '../../../abi/errno.ts';
+import type { Domain } from '../hardware/domain.ts';
 import type { Device } from '../hardware/driver.ts';
 import type { IoPageTable } from '../iova/io-page-table.ts';
 import type { IommufdContext } from './context.ts';
@@ -140,12 +141,17 @@ function attach(object: DeviceObject, pasid: number, hwpt: Hwpt): number {
 function accepts(object: DeviceObject, pasid: number, hwpt: Hwpt): number {
   const { device, group } = object;
   if (!group.suits(hwpt, pasid)) return -errno.EINVAL;
-  const refused = device.driver.accepts(device, pagingOf(hwpt).domain);
+  const { domain } = pagingOf(hwpt);
+  if (pasid !== NO_PASID) return acceptsPasid(device, pasid, domain);
+  const refused = device.driver.accepts(device, domain);
   if (refused !== 0) return refused;
-  if (pasid !== NO_PASID && device.pasids > 0 && pasid >= device.pasids) return -errno.EINVAL;
-  if (pasid !== NO_PASID && device.pasids === 0) return -errno.EOPNOTSUPP;
   const needsVdevice = !(hwpt instanceof HwptPaging) && hwpt.viommu !== undefined;
   return needsVdevice && object.vdevice?.viommu !== hwpt.viommu ? -errno.ENOENT : 0;
+}
+
+/** iommu_attach_device_pasid(): a device without PASIDs issues none, so it may be given any. */
+function acceptsPasid({ driver, pasids }: Device, pasid: number, domain: Domain): number {
+  return domain.driver !== driver || (pasids > 0 && pasid >= pasids) ? -errno.EINVAL : 0;
 }
 
 /** iopt_table_enforce_dev_resv_regions() */

@@ -25,6 +25,13 @@ interface AccessOptions {
   readonly onUnmap: (start: bigint, length: bigint) => void;
 }
 
+/** What of an area a range has. */
+export interface AreaPart {
+  readonly area: Area;
+  readonly from: bigint;
+  readonly length: bigint;
+}
+
 export class InKernelAccess extends IommufdObject implements InKernelUser {
   readonly context: IommufdContext;
   readonly alignment: bigint;
@@ -131,8 +138,8 @@ export class InKernelAccess extends IommufdObject implements InKernelUser {
     for (const area of table?.contiguous(start, last).areas ?? []) this.#release(area, start, last);
   }
 
-  /** The areas that a copy of [start, start + length) touches, with what of it each holds; or -errno. */
-  parts(start: bigint, length: bigint, write: boolean): { area: Area; from: bigint; length: bigint }[] | number {
+  /** iommufd_access_rw(): `copy` is handed the range area by area; what it copied before an error stays copied. */
+  copy(start: bigint, length: bigint, write: boolean, copy: (part: AreaPart) => number): number {
     if (length === 0n) return -errno.EINVAL;
     const last = start + length - 1n;
     if (last > U64_MAX) return -errno.EOVERFLOW;
@@ -141,13 +148,12 @@ export class InKernelAccess extends IommufdObject implements InKernelUser {
     for (const area of areas) {
       if (area.closing) return -errno.EINVAL;
       if (!(write ? area.access.write : area.access.read)) return -errno.EPERM;
-    }
-    if (!whole) return -errno.ENOENT;
-    return areas.map((area) => {
       const from = start > area.start ? start : area.start;
       const to = last < area.last ? last : area.last;
-      return { area, from, length: to - from + 1n };
-    });
+      const error = copy({ area, from, length: to - from + 1n });
+      if (error !== 0) return error;
+    }
+    return whole ? 0 : -errno.ENOENT;
   }
 
   override destroy(): void {

@@ -128,8 +128,12 @@ export function accessPages(
   const pages = file.access.pin(iova, length, (flags & MOCK_FLAGS_ACCESS_WRITE) !== 0);
   if (typeof pages === 'number') return pages;
   const wrong = uptr === 0n ? 0 : comparePages(context, uptr - (iova % PAGE), pages);
+  if (wrong !== 0) {
+    file.access.unpin(iova, length);
+    return wrong;
+  }
   const id = file.take(iova, length);
-  const error = wrong || reply({ ...args, access_pages: { ...args.access_pages, out_access_pages_id: id } });
+  const error = reply({ ...args, access_pages: { ...args.access_pages, out_access_pages_id: id } });
   if (error !== 0) file.give(id);
   return error;
 }
@@ -161,16 +165,14 @@ export function accessRw(context: IommufdContext, args: Args<'ACCESS_RW'>): numb
   const write = (flags & MOCK_ACCESS_RW_WRITE) !== 0;
   const bytes = write ? context.read(uptr, Number(length)) : new Uint8Array(Number(length));
   if (!bytes) return -errno.EFAULT;
-  const parts = file.access.parts(iova, length, write);
-  if (typeof parts === 'number') return parts;
+  const slow = (flags & MOCK_ACCESS_RW_SLOW_PATH) !== 0;
   let done = 0;
-  for (const part of parts) {
+  const error = file.access.copy(iova, length, write, (part) => {
     const piece = bytes.subarray(done, done + Number(part.length));
-    const slow = (flags & MOCK_ACCESS_RW_SLOW_PATH) !== 0;
-    const how = { write, slow, target: file.access.title, iova: part.from };
-    const error = copyThrough(context.host, part.area.pages, part.area.byteAt(part.from), piece, how);
-    if (error !== 0) return error;
     done += piece.length;
-  }
+    const how = { write, slow, target: file.access.title, iova: part.from };
+    return copyThrough(context.host, part.area.pages, part.area.byteAt(part.from), piece, how);
+  });
+  if (error !== 0) return error;
   return write || context.write(uptr, bytes) ? 0 : -errno.EFAULT;
 }

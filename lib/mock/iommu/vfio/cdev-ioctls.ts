@@ -56,8 +56,9 @@ function bind(file: CdevFile, { args, writeBack }: Call<typeof VFIO_DEVICE_BIND_
 
 function attach({ device }: CdevFile, { args, writeBack }: Call<typeof VFIO_DEVICE_ATTACH_IOMMUFD_PT>): number {
   if (args.flags & ~VFIO_DEVICE_ATTACH_PASID) return -errno.EINVAL;
-  if (args.flags & VFIO_DEVICE_ATTACH_PASID) return pasid(args.argsz, VFIO_DEVICE_ATTACH_IOMMUFD_PT.struct.size);
-  const hwpt = device.attach(args.pt_id);
+  const withPasid = (args.flags & VFIO_DEVICE_ATTACH_PASID) !== 0;
+  if (withPasid && args.argsz < VFIO_DEVICE_ATTACH_IOMMUFD_PT.struct.size) return -errno.EINVAL;
+  const hwpt = withPasid ? device.attachPasid(args.pasid, args.pt_id) : device.attach(args.pt_id);
   if (hwpt < 0) return hwpt;
   const error = writeBack({ ...args, pt_id: hwpt });
   if (error !== 0) device.detach();
@@ -66,13 +67,11 @@ function attach({ device }: CdevFile, { args, writeBack }: Call<typeof VFIO_DEVI
 
 function detach({ device }: CdevFile, { args }: Call<typeof VFIO_DEVICE_DETACH_IOMMUFD_PT>): number {
   if (args.flags & ~VFIO_DEVICE_DETACH_PASID) return -errno.EINVAL;
-  if (args.flags & VFIO_DEVICE_DETACH_PASID) return pasid(args.argsz, VFIO_DEVICE_DETACH_IOMMUFD_PT.struct.size);
-  device.detach();
+  if (!(args.flags & VFIO_DEVICE_DETACH_PASID)) device.detach();
+  else if (args.argsz < VFIO_DEVICE_DETACH_IOMMUFD_PT.struct.size) return -errno.EINVAL;
+  else device.detachPasid(args.pasid);
   return 0;
 }
-
-/** The device has no PASIDs. */
-const pasid = (argsz: number, size: number): number => (argsz < size ? -errno.EINVAL : -errno.EOPNOTSUPP);
 
 export const cdevDispatcher = new ArgsizedDispatcher<CdevFile>()
   .on(VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach)

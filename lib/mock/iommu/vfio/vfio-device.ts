@@ -21,6 +21,8 @@ import type { VfioGroup } from './group.ts';
 import { Interrupts } from './interrupts.ts';
 import { throughIoas } from './through-ioas.ts';
 
+const INT_MAX = 0x7fff_ffff;
+
 export class VfioDevice {
   /** vfio0, vfio1: its node. */
   readonly number: number;
@@ -34,6 +36,7 @@ export class VfioDevice {
   #opens = 0;
   #bound: DeviceObject | undefined;
   #attached = false;
+  readonly #pasids = new Set<number>();
 
   constructor(number: number, pci: PciDevice, group: VfioGroup) {
     this.number = number;
@@ -73,6 +76,7 @@ export class VfioDevice {
   close(): void {
     if (--this.#opens > 0) return;
     if (this.#bound) {
+      for (const pasid of this.#pasids) this.detachPasid(pasid);
       this.detach();
       unbindDevice(this.#bound);
       this.#bound = undefined;
@@ -94,6 +98,22 @@ export class VfioDevice {
   detach(): void {
     if (this.#bound && this.#attached) detachDevice(this.#bound, NO_PASID);
     this.#attached = false;
+  }
+
+  /** vfio_iommufd_physical_pasid_attach_ioas(): 0, which stands for no PASID, is kept apart from attach() all the same. */
+  attachPasid(pasid: number, ptId: number): number {
+    const bound = this.#bound;
+    if (!bound) return -errno.EINVAL;
+    if (this.#pasids.has(pasid)) return replaceDevice(bound, ptId, pasid);
+    // ida_alloc_range()
+    if (pasid > INT_MAX) return -errno.EINVAL;
+    const hwpt = attachDevice(bound, ptId, pasid);
+    if (hwpt > 0) this.#pasids.add(pasid);
+    return hwpt;
+  }
+
+  detachPasid(pasid: number): void {
+    if (this.#bound && this.#pasids.delete(pasid)) detachDevice(this.#bound, pasid);
   }
 
   #translateThrough(): void {

@@ -75,7 +75,7 @@ const map = command({
         iova,
       }),
       agreed: (ret, out) => {
-        if (ret === 0) addArea(spaceOf(on.of, ioas_id), { iova: out.iova, length });
+        if (ret === 0) addArea(spaceOf(on.of, ioas_id), { iova: out.iova, length, memory: place });
       },
     });
   },
@@ -159,9 +159,11 @@ const copy = command({
     if (!on || src_ioas_id === undefined || dst_ioas_id === undefined) return undefined;
     const { iova: src_iova, length } = mappedIova(choice.at, spaceOf(on.of, src_ioas_id) ?? { areas: [] });
     const { iova: dst_iova } = freeIova(choice.target);
-    const flags = choice.access | (choice.automatic ? 0 : FIXED);
+    // Of more than a page the alignment of the address matters, which is another on each kernel.
+    const automatic = choice.automatic && length <= PAGE;
+    const flags = choice.access | (automatic ? 0 : FIXED);
     return ioctlCall({
-      text: `IOMMU_IOAS_COPY(ioas ${src_ioas_id} ${hex(src_iova)} to ioas ${dst_ioas_id} ${choice.automatic ? 'anywhere' : hex(dst_iova)}, ${hex(length)}, flags ${flags})`,
+      text: `IOMMU_IOAS_COPY(ioas ${src_ioas_id} ${hex(src_iova)} to ioas ${dst_ioas_id} ${automatic ? 'anywhere' : hex(dst_iova)}, ${hex(length)}, flags ${flags})`,
       on,
       ioctl: abi.IOMMU_IOAS_COPY,
       values: { flags, dst_ioas_id, src_ioas_id, length, dst_iova, src_iova },
@@ -242,13 +244,13 @@ const ranges = command({
 
 const option = command({
   name: 'iommu-option',
-  weight: 2,
+  weight: 4,
   choices: fc.record({
     which,
     option_id: mostly([abi.IOMMU_OPTION_HUGE_PAGES, abi.IOMMU_OPTION_RLIMIT_MODE], [2], 10),
     op: mostly([abi.IOMMU_OPTION_OP_SET, abi.IOMMU_OPTION_OP_GET], [2], 10),
     id: idChoice,
-    global: oneIn(3),
+    global: oneIn(5),
     val64: mostly([0n, 1n], [2n, U64], 10),
     reserved,
   }),
@@ -262,6 +264,33 @@ const option = command({
       on,
       ioctl: abi.IOMMU_OPTION,
       values: { option_id, op, __reserved, object_id, val64 },
+      agreed: (ret) => {
+        const space = on.of.objects.get(object_id);
+        const isSize = option_id === abi.IOMMU_OPTION_HUGE_PAGES && op === abi.IOMMU_OPTION_OP_SET;
+        if (ret === 0 && isSize && space) space.smallPages = val64 === 0n;
+      },
+    });
+  },
+});
+
+const smallPages = command({
+  name: 'ioas-small-pages',
+  weight: 1,
+  choices: fc.record({ which, id: idChoice }),
+  expects: () => ['ok', 'EINVAL'],
+  prepare(world, { which: nth, id }) {
+    const on = world.iommu.fd(nth, 'iommufd');
+    const object_id = on && pickId(on.of, id, 'ioas');
+    if (!on || object_id === undefined) return undefined;
+    return ioctlCall({
+      text: `IOMMU_OPTION(no huge pages for ioas ${object_id})`,
+      on,
+      ioctl: abi.IOMMU_OPTION,
+      values: { option_id: abi.IOMMU_OPTION_HUGE_PAGES, op: abi.IOMMU_OPTION_OP_SET, object_id, val64: 0n },
+      agreed: (ret) => {
+        const space = on.of.objects.get(object_id);
+        if (ret === 0 && space) space.smallPages = true;
+      },
     });
   },
 });
@@ -302,4 +331,16 @@ const vfioIoas = command({
   },
 });
 
-export const ioasCommands = [alloc, map, mapFile, unmap, copy, allow, ranges, option, changeProcess, vfioIoas];
+export const ioasCommands = [
+  alloc,
+  map,
+  mapFile,
+  unmap,
+  copy,
+  allow,
+  ranges,
+  option,
+  smallPages,
+  changeProcess,
+  vfioIoas,
+];

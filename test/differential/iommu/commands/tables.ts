@@ -15,6 +15,7 @@ import {
   freeIova,
   idChoice,
   iovaChoice,
+  type Memory,
   mappedIova,
   memoryChoice,
   memoryFor,
@@ -121,6 +122,15 @@ const addReserved = command({
   },
 });
 
+/** The memory that was mapped there, as far as one mapping goes. */
+function whatIsAt({ areas }: Space, iova: bigint, length: bigint): Memory | undefined {
+  const area = areas.find((one) => one.iova <= iova && iova + length <= one.iova + one.length);
+  if (!area?.memory) return undefined;
+  const { mapping, offset } = area.memory;
+  const at = offset + iova - area.iova;
+  return { place: { mapping, offset: at }, length, text: `${mapping?.name ?? 'nowhere'} + ${hex(at)}` };
+}
+
 const checkMap = command({
   name: 'mock-check-map',
   weight: 4,
@@ -130,8 +140,9 @@ const checkMap = command({
     const on = world.iommu.fd(nth, 'iommufd');
     const id = on && pickId(on.of, choice, 'hwpt');
     if (!on || id === undefined) return undefined;
-    const { iova, length: wanted } = mappedIova(at, everywhere(on.of));
-    const memory = memoryFor(world, place, wanted);
+    const space = everywhere(on.of);
+    const { iova, length: wanted } = mappedIova(at, space);
+    const memory = (place.which % 4 > 0 && whatIsAt(space, iova, wanted)) || memoryFor(world, place, wanted);
     return ioctlCall({
       text: `MD_CHECK_MAP(hwpt ${id}, ${hex(iova)}, ${hex(memory.length)}, ${memory.text})`,
       on,
@@ -189,7 +200,7 @@ const hwptAlloc = command({
       ioctl: abi.IOMMU_HWPT_ALLOC,
       values: () => ({ flags, dev_id, pt_id, __reserved, ...data }),
       agreed: (ret, { out_hwpt_id }) => {
-        if (ret === 0) addObject(on.of, 'hwpt', out_hwpt_id, (flags & DIRTY) !== 0);
+        if (ret === 0) addObject(on.of, 'hwpt', out_hwpt_id, flags & DIRTY ? pt_id : undefined);
       },
     });
   },
@@ -224,6 +235,12 @@ function bitmap(length: bigint, pageSize: bigint, pattern: bigint): Uint8Array |
   return bytes;
 }
 
+/** Pages that lie together by chance share an entry of the page table, and with it the mark: nobody can tell which. */
+const hasLargeEntries = ({ objects }: Iommufd, id: number): boolean => {
+  const { tracks } = objects.get(id) ?? {};
+  return tracks !== undefined && objects.get(tracks)?.smallPages !== true;
+};
+
 const markDirty = command({
   name: 'mock-dirty',
   weight: 3,
@@ -231,8 +248,8 @@ const markDirty = command({
   expects: () => ['ok', 'EINVAL', 'ENOENT'],
   prepare(world, { which: nth, id: choice, at, page_size, bits: pattern }) {
     const on = world.iommu.fd(nth, 'iommufd');
-    const id = on && pickTracking(on.of, choice);
-    if (!on || id === undefined) return undefined;
+    const id = on && pickTracking(on.of, choice, true);
+    if (!on || id === undefined || hasLargeEntries(on.of, id)) return undefined;
     const { iova, length } = mappedIova(at, everywhere(on.of));
     return ioctlCall({
       text: `DIRTY(hwpt ${id}, ${hex(iova)}, ${hex(length)}, pages of ${page_size}, bits ${hex(pattern)})`,
