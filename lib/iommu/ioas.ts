@@ -1,57 +1,38 @@
 /** An IO address space: what a device sees where. */
 
-import { errno } from '../abi/errno.ts';
 import { checkOptions, U64_MAX, wrongType, wrongValue } from '../abi/invalid.ts';
 import {
-  IOMMU_IOAS_ALLOW_IOVAS,
   IOMMU_IOAS_COPY,
-  IOMMU_IOAS_IOVA_RANGES,
   IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FILE,
-  IOMMU_IOAS_MAP_FIXED_IOVA,
-  IOMMU_IOAS_MAP_READABLE,
-  IOMMU_IOAS_MAP_WRITEABLE,
   IOMMU_IOAS_UNMAP,
   IOMMU_OPTION_HUGE_PAGES,
-  iommu_iova_range,
 } from '../abi/iommufd.ts';
-import { type FdLike, fdNumber, type Result, success, unwrap } from '../host/index.ts';
+import { type Result, success, unwrap } from '../host/index.ts';
 import { askMapped } from './ask-mapped.ts';
 import { keepingOpen } from './files.ts';
+import {
+  type CheckedMap,
+  checkMap,
+  checkMapFile,
+  checkTarget,
+  type IoasMapFileOptions,
+  type IoasMapOptions,
+} from './ioas-options.ts';
 import { askOption, tellOption } from './iommufd-options.ts';
+import { askIovaRanges, type IovaRanges, tellAllowed } from './iova-ranges.ts';
 import { checkPieces, type MappedPiece, mapAll } from './map-all.ts';
 import { IommufdObject } from './object.ts';
 import {
   ACCESS,
   type Access,
-  type CheckedMemory,
-  checkAccess,
   checkInclusive,
   checkIova,
   checkIovaRange,
   checkLength,
-  checkMemory,
   type InclusiveRange,
   type IovaRange,
-  type MapMemoryOptions,
-  MEMORY,
 } from './options.ts';
-
-export interface IoasMapOptions extends MapMemoryOptions {
-  /** Where the device sees it. Default: where the kernel likes, within what `allowIovas` allows. */
-  readonly iova?: number | bigint;
-}
-
-export interface IoasMapFileOptions extends Access {
-  /** A guest_memfd, or any other file; which ones can be mapped is the kernel's to say. */
-  readonly file: FdLike;
-  /** Bytes from the start of the file. Default: 0. */
-  readonly start?: number | bigint;
-  /** Bytes. */
-  readonly length: number | bigint;
-  /** As for `map`. */
-  readonly iova?: number | bigint;
-}
 
 export interface IoasCopyOptions extends Access {
   /** Where it is mapped already; an IOAS of the same iommufd. Default: this one. */
@@ -62,16 +43,6 @@ export interface IoasCopyOptions extends Access {
   /** As for `map`. */
   readonly iova?: number | bigint;
 }
-
-export interface IovaRanges {
-  /** Where something can be mapped, both ends included. */
-  readonly ranges: readonly { readonly start: bigint; readonly last: bigint }[];
-  /** What iova, length and address must be multiples of: 1 while nothing is attached. */
-  readonly alignment: bigint;
-}
-
-/** How many ranges are asked for at first; the kernel says when there are more. */
-const FIRST_RANGES = 16;
 
 /** Made by `iommufd.allocIoas()`. */
 export class Ioas extends IommufdObject {
@@ -129,13 +100,7 @@ export class Ioas extends IommufdObject {
 
   /** As `mapFile`, with the kernel's refusal as a value. */
   async tryMapFile(options: IoasMapFileOptions): Promise<Result<bigint>> {
-    checkOptions('options', options, ['file', 'start', 'length', 'iova', ...ACCESS]);
-    const fd = fdNumber(options.file);
-    // Destructuring, unlike ??, gives no default for null.
-    const { start: from = 0 } = options;
-    const start = checkIova('options.start', from);
-    const length = checkLength('options.length', options.length);
-    const target = checkTarget(options);
+    const { fd, start, length, target } = checkMapFile(options);
     return await keepingOpen(this.context, fd, async () =>
       iovaOf(await this.ask(IOMMU_IOAS_MAP_FILE, { ...target, ioas_id: this.id, fd, start, length })),
     );
@@ -266,13 +231,7 @@ export class Ioas extends IommufdObject {
   /** As `allowIovas`, with the kernel's refusal as a value. */
   async tryAllowIovas(ranges: readonly InclusiveRange[]): Promise<Result<void>> {
     const list = checkInclusive('ranges', ranges);
-    const allowed_iovas = new Uint8Array(list.length * iommu_iova_range.size);
-    list.forEach((range, i) => {
-      allowed_iovas.set(iommu_iova_range.encode(range), i * iommu_iova_range.size);
-    });
-    const args = { ioas_id: this.id, num_iovas: list.length, ...(list.length > 0 && { allowed_iovas }) };
-    const outcome = await this.ask(IOMMU_IOAS_ALLOW_IOVAS, args);
-    return outcome.ok ? success(undefined) : outcome;
+    return await this.handle.use(() => tellAllowed(this.handle.state, this.id, list));
   }
 
   /** Where something can be mapped, and how it must be aligned; both depend on what is attached. @throws KernelError */
@@ -282,14 +241,7 @@ export class Ioas extends IommufdObject {
 
   /** As `iovaRanges`, with the kernel's refusal as a value. */
   async tryIovaRanges(): Promise<Result<IovaRanges>> {
-    for (let room = FIRST_RANGES; ; ) {
-      const allowed_iovas = new Uint8Array(room * iommu_iova_range.size);
-      const outcome = await this.ask(IOMMU_IOAS_IOVA_RANGES, { ioas_id: this.id, num_iovas: room, allowed_iovas });
-      const { num_iovas, out_iova_alignment: alignment } = outcome.out;
-      if (outcome.ok) return success({ ranges: decodeRanges(allowed_iovas, num_iovas), alignment });
-      if (outcome.errno !== -errno.EMSGSIZE || num_iovas <= room) return outcome;
-      room = num_iovas;
-    }
+    return await this.handle.use(() => askIovaRanges(this.handle.state, this.id));
   }
 
   /** Whether page table entries larger than a page are used; IOMMU_OPTION_HUGE_PAGES. Default: true. */
@@ -327,28 +279,8 @@ export class Ioas extends IommufdObject {
   }
 }
 
-interface CheckedMap {
-  readonly memory: CheckedMemory;
-  readonly target: ReturnType<typeof checkTarget>;
-}
-
-function checkMap(options: IoasMapOptions): CheckedMap {
-  checkOptions('options', options, [...MEMORY, 'iova']);
-  return { memory: checkMemory(options), target: checkTarget(options) };
-}
-
-function checkTarget(options: Access & { readonly iova?: number | bigint }): { flags: number; iova: bigint } {
-  const { readable, writeable } = checkAccess(options);
-  const access = (readable ? IOMMU_IOAS_MAP_READABLE : 0) | (writeable ? IOMMU_IOAS_MAP_WRITEABLE : 0);
-  if (options.iova === undefined) return { flags: access, iova: 0n };
-  return { flags: access | IOMMU_IOAS_MAP_FIXED_IOVA, iova: checkIova('options.iova', options.iova) };
-}
-
 function iovaOf<O extends { readonly ok: boolean; readonly out: { readonly iova: bigint } }>(
   outcome: O,
 ): Result<bigint> {
   return outcome.ok ? success(outcome.out.iova) : (outcome as unknown as Result<bigint>);
 }
-
-const decodeRanges = (bytes: Uint8Array, count: number) =>
-  Array.from({ length: count }, (_, i) => iommu_iova_range.decode(bytes.subarray(i * iommu_iova_range.size)));

@@ -8,7 +8,7 @@ import {
   type IoctlIn,
   PAGE_SIZE,
 } from '../abi/index.ts';
-import { EduDevice, type Ioas, type Iommufd, isEdu, type VfioDevice } from '../iommu/index.ts';
+import { EduDevice, type Ioas, type Iommufd, isEdu, type MockDevice, type VfioDevice } from '../iommu/index.ts';
 import type { Mapping } from '../kvm/index.ts';
 import type { T } from './context.ts';
 
@@ -26,6 +26,19 @@ export async function iommufd(t: T): Promise<Iommufd> {
 /** An empty address space, and its iommufd. */
 export async function ioas(t: T, on?: Iommufd): Promise<Ioas> {
   return await (on ?? (await iommufd(t))).allocIoas();
+}
+
+export interface Attached {
+  readonly file: Iommufd;
+  readonly space: Ioas;
+  readonly device: MockDevice;
+}
+
+/** An address space with a mock device on it. Needs `requires.iommufdTest`. */
+export async function attached(t: T): Promise<Attached> {
+  const file = await iommufd(t);
+  const space = await file.allocIoas();
+  return { file, space, device: await file.test.mockDevice(space) };
 }
 
 /** Memory of this process that no guest has; gone at the end. */

@@ -69,12 +69,15 @@ function checkRange(gpa: bigint, length: bigint, bits?: AccessBits): void {
 export class Guest {
   /** How many vCPUs it has. */
   readonly vcpus: number;
+  /** Whether the guest says itself what it takes memory for (snp, tdx): `TouchOptions.access`. */
+  readonly hasPrivateBit: boolean;
   readonly #parts: GuestParts;
   readonly #tails: Promise<unknown>[];
   #closing: Promise<void> | undefined;
 
   constructor(parts: GuestParts) {
     this.vcpus = parts.workers.length;
+    this.hasPrivateBit = parts.bits !== undefined;
     this.#parts = parts;
     this.#tails = parts.workers.map(() => Promise.resolve());
   }
@@ -82,11 +85,6 @@ export class Guest {
   /** Whether close() was called, on it or on its host. */
   get closed(): boolean {
     return this.#closing !== undefined || this.#parts.memory.mapping.closed;
-  }
-
-  /** Whether the guest says itself what it takes memory for (snp, tdx): `TouchOptions.access`. */
-  get hasPrivateBit(): boolean {
-    return this.#parts.bits !== undefined;
   }
 
   /** Reads `length` bytes at a guest-physical address. */

@@ -97,7 +97,7 @@ export function* ownersBehind(
 
 /** How often the page at an address is pinned; undefined where there is none. */
 export function pinsAt(space: AddressSpace, address: bigint): number | undefined {
-  const folio = space.touch(address, false);
+  const folio = space.touch(address, false, 'gup');
   const vma = space.find(address);
   if (typeof folio === 'number' || !vma) return undefined;
   const source = sourceOf(vma, toPages(address - vma.options.address));

@@ -4,7 +4,9 @@ import type { AnyCase } from '../case.ts';
 import { cases as map } from './iommu-map.ts';
 import { cases as memlock } from './iommu-memlock.ts';
 import { cases as mockDomain } from './iommu-mock-domain.ts';
+import { cases as mockMemory } from './iommu-mock-memory.ts';
 import { cases as numbers } from './iommu-numbers.ts';
+import { cases as pageTables } from './iommu-page-tables.ts';
 import { cases as ranges } from './iommu-ranges.ts';
 import { cases as unmap } from './iommu-unmap.ts';
 import { cases as bind } from './vfio-bind.ts';
@@ -21,6 +23,8 @@ export const cases: readonly AnyCase[] = [
   ...unmap,
   ...ranges,
   ...mockDomain,
+  ...mockMemory,
+  ...pageTables,
   ...memlock,
   ...container,
   ...cdev,

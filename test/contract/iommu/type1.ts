@@ -1,7 +1,7 @@
 /** VFIO's map and unmap requests, by each of the ways that there are to make them. */
 
 import * as abi from '../../../lib/abi/vfio.ts';
-import { U64 } from './ioas.ts';
+import { U64 } from './ioas-calls.ts';
 import { type Kit, PAGE, type Scenario } from './kit.ts';
 import {
   CONTAINER_PATH,

@@ -3,7 +3,7 @@
 import { IOMMU_VFIO_IOAS, IOMMU_VFIO_IOAS_SET } from '../../../lib/abi/iommufd.ts';
 import * as abi from '../../../lib/abi/vfio.ts';
 import * as deviceAbi from '../../../lib/abi/vfio-device.ts';
-import { newIoas } from './ioas.ts';
+import { newIoas } from './ioas-calls.ts';
 import type { Kit } from './kit.ts';
 
 export const EDU = '0000:00:01.0';
