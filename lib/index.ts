@@ -14,7 +14,22 @@ export type {
   Range,
   RetryOptions,
 } from './guest-memfd/index.ts';
-export * from './guest-ram/index.ts';
+export {
+  type AttachOptions,
+  type CheckOptions,
+  type DeviceRead,
+  type Discrepancy,
+  type DmaPiece,
+  type DmaSpace,
+  type DmaTarget,
+  type GuestConvertRange,
+  GuestRam,
+  type GuestRamOptions,
+  type MapBy,
+  type RamRegion,
+  type RamStep,
+  type StateRun,
+} from './guest-ram/index.ts';
 export {
   type Availability,
   type BackendName,

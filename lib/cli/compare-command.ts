@@ -67,6 +67,8 @@ columns:
   contained    transfers to private memory that the hardware stopped with a fault
   lost DMA     transfers to shared memory that found it unmapped
 
+The last table has each design's sums over the workloads and platforms above; peak pinned is the largest.
+
 exit code: 0; 2 wrong usage
 JSON: { kernel, size, conversions, seed, rows: [{ workload, platform, design, ... }] }; sizes in bytes`;
 

@@ -1,7 +1,6 @@
 /** The mappings that a VMM made for devices, and must keep in mind: an IOAS is unmapped area by area. */
 
-import type { DmaPiece, DmaSpace } from '../guest-ram/index.ts';
-import { outside, PieceList } from '../guest-ram/piece-list.ts';
+import { type DmaPiece, type DmaSpace, outside, PieceList } from '../guest-ram/index.ts';
 import { unwrap } from '../host/index.ts';
 
 export class Mappings {

@@ -1,8 +1,7 @@
 /** A VMM for each design: it does what its guest asks for, and about devices what the design leaves to it and no more. */
 
 import { PAGE_SIZE } from '../abi/linux.ts';
-import { ioasSpace } from '../guest-ram/dma-targets.ts';
-import type { DmaPiece, DmaSpace } from '../guest-ram/index.ts';
+import { type DmaPiece, type DmaSpace, ioasSpace } from '../guest-ram/index.ts';
 import { type Result, unwrap } from '../host/index.ts';
 import { type Aftermath, aftermathOf, type DesignName, mappedBy, policyOf } from './designs.ts';
 import { GPA, type Machine } from './machine.ts';

@@ -73,3 +73,53 @@ it.each([
   expect([code, out]).toEqual([2, '']);
   expect(error).toMatch(message);
 });
+
+it('prints JSON of one shape', async () => {
+  const words = ['--kernel', 'rfc-v2', '--workload', 'boot', '--platform', 'tdx', '--seed', '3', '--json'];
+  const { out } = await gmem(...SMALL, ...words);
+  const document = JSON.parse(out) as { rows: Record<string, unknown>[] };
+  expect(document).toMatchObject({ kernel: 'rfc-v2', size: 16 * 1024 * 1024, conversions: 12, seed: 3 });
+  expect(Object.keys(document)).toEqual(['kernel', 'size', 'conversions', 'seed', 'rows']);
+  const numbers = [
+    'requests',
+    'converted',
+    'refused',
+    'maps',
+    'unmaps',
+    'kernelUnmaps',
+    'mappedBytes',
+    'unmappedBytes',
+    'splits',
+    'staleWindows',
+    'stalePageTransfers',
+    'keptMappings',
+    'hazards',
+    'contained',
+    'stopped',
+    'transfers',
+    'lost',
+    'peakPinnedBytes',
+    'pinnedBytesAtEnd',
+  ];
+  expect(document.rows.map(({ design }) => design)).toEqual(designNames);
+  for (const { workload, platform, design, machineCheck, ...figures } of document.rows) {
+    expect([workload, platform]).toEqual(['boot', 'tdx']);
+    expect(machineCheck).toEqual(design === 'trust-vmm' ? expect.stringMatching(/shared mapping/) : undefined);
+    expect(Object.keys(figures).sort()).toEqual(numbers.toSorted());
+    for (const value of Object.values(figures)) expect(value).toSatisfy((n) => Number.isSafeInteger(n) && n >= 0);
+  }
+});
+
+it('sums up what each design comes to, where there is more than one row of it', async () => {
+  const { out } = await gmem(...SMALL, '--workload', 'steady');
+  const lines = out.slice(out.indexOf('in all')).trim().split('\n').slice(1);
+  const [titles, ...rows] = lines.map((line) => line.trim().split(/ {2,}/));
+  const of = (design: string, title: string) => rows.find(([name]) => name === design)?.[titles!.indexOf(title)];
+  expect(Number(of('pin', 'refused'))).toBeGreaterThan(0);
+  expect([of('trust-vmm', 'refused'), of('trust-vmm', 'host died on')]).toEqual(['0', 'tdx']);
+  for (const title of ['refused', 'hazards', 'host died on', 'lost DMA', 'peak pinned']) {
+    expect(of('notifier', title), title).toBe(title === 'host died on' ? '-' : '0');
+  }
+  const one = await gmem(...SMALL, '--workload', 'steady', '--platform', 'tdx');
+  expect(one.out).not.toContain('in all');
+});
