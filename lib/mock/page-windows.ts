@@ -69,15 +69,20 @@ export interface WindowOptions {
   readonly onPart?: (range: PageRange) => void;
 }
 
+/** Pages that are no longer the owner's, and those of them that had been there. */
+interface Parted {
+  readonly pages: RangeMap<boolean>;
+  readonly kept: PageMap<Folio>;
+}
+
 export class PageWindow {
   readonly range: PageRange;
   readonly holds: boolean;
   readonly owner: PageOwner;
   readonly #memory: HostMemory;
   readonly #onPart: ((range: PageRange) => void) | undefined;
-  /** Pages that are no longer the owner's, and those of them that had been there. */
-  readonly #parted = new RangeMap(false);
-  readonly #kept = new PageMap<Folio>();
+  /** Most windows are closed before their owner lets go of anything, and many are as small as a page. */
+  #parted: Parted | undefined;
 
   constructor({ owner, range, memory, holds, onPart }: WindowOptions) {
     this.range = range;
@@ -90,13 +95,13 @@ export class PageWindow {
 
   /** Whether the owner has let go of this page. */
   isParted(index: number): boolean {
-    return this.#parted.get(index);
+    return this.#parted?.pages.get(index) ?? false;
   }
 
   /** The page the window shows, or -errno. */
   page(index: number): Folio | number {
     if (!this.isParted(index)) return this.owner.page(index);
-    return this.#kept.get(index) ?? this.#neverTouched(index);
+    return this.#parted?.kept.get(index) ?? this.#neverTouched(index);
   }
 
   /** Taken, never touched, and then lost to its owner: a page of zeros that only the window has. */
@@ -107,15 +112,16 @@ export class PageWindow {
   }
 
   #keep(index: number, folio: Folio, orphan: boolean): void {
-    this.#kept.set(index, folio);
+    this.#parted?.kept.set(index, folio);
     if (this.holds) this.#memory.get(folio);
     if (orphan) this.#memory.release(folio);
   }
 
   /** For the owner: these pages are about to go. */
   part(range: PageRange): void {
+    this.#parted ??= { pages: new RangeMap(false), kept: new PageMap() };
     for (const [index, folio] of this.owner.present(range)) this.#keep(index, folio, false);
-    this.#parted.set(range.start, range.end, true);
+    this.#parted.pages.set(range.start, range.end, true);
     this.#onPart?.(range);
   }
 
@@ -124,8 +130,9 @@ export class PageWindow {
     const range = intersect(part, this.range);
     if (!range) return;
     this.owner.windows.close(this, range);
-    for (const [index, folio] of this.#kept.within(range.start, range.end)) {
-      this.#kept.delete(index);
+    const kept = this.#parted?.kept;
+    for (const [index, folio] of kept?.within(range.start, range.end) ?? []) {
+      kept?.delete(index);
       if (this.holds) this.#memory.put(folio);
     }
   }
