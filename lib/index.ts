@@ -93,7 +93,6 @@ export {
   type TdInitOptions,
   type TdxCapabilities,
   type TdxGuest,
-  type TouchOptions,
   tdxGuest,
   tryLaunch,
   type Vcpu,

@@ -1,4 +1,3 @@
-export * from './access-bits.ts';
 export * from './capabilities.ts';
 export * from './command.ts';
 export * from './encrypt-op.ts';

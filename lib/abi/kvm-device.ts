@@ -29,10 +29,11 @@ const kvm_device_attr = (valueBytes: number) =>
 export const KVM_SET_DEVICE_ATTR = iow('kvm-device', KVMIO, 0xe1, kvm_device_attr(0), {
   capability: 'KVM_CAP_DEVICE_CTRL',
 });
-export const KVM_GET_DEVICE_ATTR = iow('kvm-device', KVMIO, 0xe2, kvm_device_attr(8), {
+/** On /dev/kvm itself: attributes of the host, in a group of the vendor's (`sev.ts`) or 0. */
+export const KVM_GET_DEVICE_ATTR = iow(['kvm-device', 'system'], KVMIO, 0xe2, kvm_device_attr(8), {
   capability: 'KVM_CAP_DEVICE_CTRL',
 });
-export const KVM_HAS_DEVICE_ATTR = iow('kvm-device', KVMIO, 0xe3, kvm_device_attr(0), {
+export const KVM_HAS_DEVICE_ATTR = iow(['kvm-device', 'system'], KVMIO, 0xe3, kvm_device_attr(0), {
   capability: 'KVM_CAP_DEVICE_CTRL',
 });
 

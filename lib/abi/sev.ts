@@ -118,6 +118,9 @@ export const snpPageTypes = {
 
 export type SnpPageType = keyof typeof snpPageTypes;
 
+/** The bit of a guest's page-table entry that says private. CPUID 0x8000001f tells its place; this is where all have it. */
+export const SNP_C_BIT = 1n << 51n;
+
 /** Policy of an SNP guest. Source: include/linux/psp-sev.h. */
 export const SNP_POLICY_SMT = 1n << 16n;
 /** Reserved, and must be set. */

@@ -10,7 +10,6 @@ export {
   type GuestStopped,
   type GuestSupport,
   type GuestWrite,
-  type TouchOptions,
 } from './guest/index.ts';
 export { type CreateVmOptions, Host, openHost } from './host.ts';
 export {

@@ -1,7 +1,7 @@
 /** What a test can do to a mock that it could not do to a kernel: look inside, hold pages, plan failures, be a guest. */
 
 import { errno, errnoName } from '../abi/errno.ts';
-import { checkBytes, checkInteger, checkOneOf, checkU64, outOfRange, wrongType } from '../abi/invalid.ts';
+import { checkBytes, checkInteger, checkU64, outOfRange, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
 import { checkAlive, mortal } from './crash.ts';
 import type { Faults } from './faults.ts';
@@ -9,9 +9,10 @@ import { type GuestMemfdInode, hostFault, memoryError } from './guest-memfd/inde
 import { type DmaEngine, dmaEngine, type IommuSystem, makePrivateSide } from './iommu/index.ts';
 import type { IommuPolicy } from './iommu/policy.ts';
 import type { Journal } from './journal.ts';
-import { type Access, access, type GuestExit, GuestMemfdFile, type Machine, VmFile } from './kvm/index.ts';
+import { GuestMemfdFile, type Machine, VmFile } from './kvm/index.ts';
 import type { Folio } from './memory.ts';
-import type { PlatformName } from './platform/index.ts';
+import type { PageOwner, PlatformName } from './platform/index.ts';
+import { type MockGuest, playedGuest } from './played-guest.ts';
 import type { AddressSpace } from './process/index.ts';
 import type { Profile } from './profile.ts';
 import { toPages } from './ranges.ts';
@@ -29,25 +30,6 @@ export interface ForkedProcess extends Disposable {
   read(address: bigint, bytes: Uint8Array): number;
   write(address: bigint, bytes: Uint8Array): number;
   exit(): void;
-}
-
-export type GuestRead =
-  | { readonly ok: true; readonly bytes: Uint8Array }
-  | { readonly ok: false; readonly exit: GuestExit };
-export type GuestWrite = { readonly ok: true } | { readonly ok: false; readonly exit: GuestExit };
-
-/**
- * A guest's view of its memory at this very moment, in the middle of a call too; a vCPU comes to run between calls only.
- * `access` says shared or private where the VM type has a bit for it.
- */
-export interface MockGuest {
-  read(gpa: bigint | number, length: number, options?: { readonly access?: Access }): GuestRead;
-  write(gpa: bigint | number, bytes: Uint8Array, options?: { readonly access?: Access }): GuestWrite;
-  /**
-   * What the second-level page table has for a guest-physical address: how many bytes one entry maps (4 KiB, 2 MiB or
-   * 1 GiB), and as what. undefined: nothing yet.
-   */
-  mapping(gpa: bigint | number): { readonly size: number; readonly access: Access } | undefined;
 }
 
 export interface MockControls {
@@ -77,6 +59,10 @@ export interface MockControls {
    * which maps no private memory.
    */
   makePrivateSide(iommufd: number, ioasId: number): void;
+  /** Pages that the hardware has given to guests: 0 when all are gone. */
+  readonly guestPages: number;
+  /** How the hardware has given the file's page to a guest; undefined where it has not. */
+  pageOwner(fd: number, offset: bigint | number): PageOwner | undefined;
   pin(fd: number, offset: bigint | number, length: number): Pin;
   /** Somebody holds the page at `offset` during its next `attempts` reference checks, and then lets go. */
   transientReference(fd: number, offset: bigint | number, attempts: number): void;
@@ -114,6 +100,13 @@ export function makeControls(machine: Machine, { host: iommu }: IommuSystem): Mo
     },
     dma: (iommufd, ioasId) => dmaEngine(iommu, iommufd, ioasId),
     makePrivateSide: (iommufd, ioasId) => makePrivateSide(iommu, iommufd, ioasId),
+    get guestPages() {
+      return machine.platform.ownedPages;
+    },
+    pageOwner: (fd, offset) => {
+      const folio = gmemOf(fd).inode.filemap.get(firstPage(offset, PAGE_SIZE));
+      return folio && machine.platform.owner(folio);
+    },
     pin: (fd, offset, length) => pin(gmemOf(fd).inode, offset, length),
     transientReference: (fd, offset, attempts) => {
       const { inode } = gmemOf(fd);
@@ -127,7 +120,7 @@ export function makeControls(machine: Machine, { host: iommu }: IommuSystem): Mo
       memoryError(inode, page, inode.filemap.get(page) ?? hostPages(inode, offset, PAGE_SIZE)[0]!);
     },
     fork: () => forkedProcess(machine, machine.addressSpace.fork()),
-    guest: (vmFd) => guestOf(machine, vmOf(vmFd)),
+    guest: (vmFd) => playedGuest(vmOf(vmFd)),
     killVm: (vmFd) => vmOf(vmFd).kill(),
   };
 }
@@ -191,36 +184,5 @@ function forkedProcess(machine: Machine, addressSpace: AddressSpace): ForkedProc
     }),
     exit,
     [Symbol.dispose]: exit,
-  };
-}
-
-function guestOf(machine: Machine, vm: VmFile['vm']): MockGuest {
-  const wanted = (options: { readonly access?: Access } = {}): Access | undefined =>
-    options.access === undefined ? undefined : checkOneOf<Access>('access', options.access, ['shared', 'private']);
-  return {
-    read(gpa, length, options) {
-      checkAlive(machine);
-      const bytes = new Uint8Array(checkInteger('length', length, 0, 0x4000_0000));
-      const how = { write: false, access: wanted(options) };
-      const exit = access(vm, checkU64('gpa', gpa), length, how, (folio, within, at, step) => {
-        folio.copyTo(bytes.subarray(at, at + step), within);
-      });
-      return exit ? { ok: false, exit } : { ok: true, bytes };
-    },
-    write(gpa, bytes, options) {
-      checkAlive(machine);
-      const { length } = checkBytes('bytes', bytes);
-      const how = { write: true, access: wanted(options) };
-      const exit = access(vm, checkU64('gpa', gpa), length, how, (folio, within, at, step) => {
-        folio.bytes.set(bytes.subarray(at, at + step), within);
-      });
-      return exit ? { ok: false, exit } : { ok: true };
-    },
-    mapping(gpa) {
-      const found = vm.stage2.get(toPages(checkU64('gpa', gpa)));
-      if (!found) return undefined;
-      const size = (found.gfns.end - found.gfns.start) * PAGE_SIZE;
-      return { size, access: found.private ? 'private' : 'shared' };
-    },
   };
 }

@@ -41,6 +41,7 @@ export class Faults {
   #transient = new Map<object, number>();
   #interruptAfter: number | undefined;
   #allocations = 0;
+  #seamcallsLeft = 0;
 
   /** Allocations made since the last reset: how far a sweep over "the nth fails" has to go. */
   get allocations(): number {
@@ -59,8 +60,14 @@ export class Faults {
     this.#interruptAfter = checkInteger('afterPages', afterPages, 0, Number.MAX_SAFE_INTEGER);
   }
 
+  /** The nth SEAMCALL from now (1 is the next) that takes a page out of a TD fails: KVM kills the VM. */
+  failSeamcall(nth: number): void {
+    this.#seamcallsLeft = checkInteger('nth', nth, 1, Number.MAX_SAFE_INTEGER);
+  }
+
   /** Forgets all plans. */
   reset(): void {
+    this.#seamcallsLeft = 0;
     this.#failing = [];
     this.#transient.clear();
     this.#interruptAfter = undefined;
@@ -78,6 +85,11 @@ export class Faults {
     if (left > 1) this.#transient.set(folio, left - 1);
     else this.#transient.delete(folio);
     return left > 0 ? 1 : 0;
+  }
+
+  /** For the mock: whether this SEAMCALL fails. */
+  failsSeamcall(): boolean {
+    return this.#seamcallsLeft > 0 && --this.#seamcallsLeft === 0;
   }
 
   /** For the mock: whether this allocation fails. */

@@ -41,8 +41,8 @@ const users = (folio: Folio): number => folio.references - (folio.poisoned ? 1 :
 export class HostMemory {
   readonly #limit: number;
   readonly faults: Faults;
-  /** Told of every page that goes back to the host, before anybody else can have it. */
-  onFree: (folio: Folio) => void = () => {};
+  /** Told of all pages that go back to the host, before anybody else can have them: so many from one on. */
+  onFree: (pfn: number, pages: number) => void = () => {};
   #pages = 0;
   /** Page numbers are never used twice, so that a stale one leads nowhere. */
   #nextPfn = 0x1000;
@@ -96,7 +96,7 @@ export class HostMemory {
 
   #free(folio: Folio, account: () => void): void {
     account();
-    this.onFree(folio);
+    if (folio.pfn !== undefined) this.onFree(folio.pfn, 1);
   }
 
   /** Folios that left the page cache while pinned, and who counts them. */

@@ -105,7 +105,7 @@ export function createMock(options: MockOptions = {}): Mock {
   const bytes = checkInteger('memory', options.memory ?? DEFAULT_MEMORY, PAGE_SIZE, Number.MAX_SAFE_INTEGER);
   const faults = new Faults();
   const memory = new HostMemory(bytes, faults);
-  memory.onFree = (folio) => platform.freed(folio);
+  memory.onFree = (pfn, pages) => platform.freed(pfn, pages);
   let number = 100;
   const machine: Machine = {
     profile,

@@ -6,7 +6,7 @@ import { checkText } from '../syscalls/arguments.ts';
 import { type PathSyscalls, withPathTwins } from '../syscalls/paths.ts';
 import { mortal } from './crash.ts';
 import type { HugePagePool } from './huge-page-pool.ts';
-import { KvmDevice, type Machine } from './kvm/index.ts';
+import { DriverFile, KvmDevice, type Machine } from './kvm/index.ts';
 import { type FileOpener, type MockFile, type PathSource, type Text, textFile } from './process/index.ts';
 
 /** The file at a path, opened, or -errno. */
@@ -77,6 +77,8 @@ class Tree {
 
 function ownFiles(machine: Machine): PathSource {
   const files: [string, FileOpener][] = [['/dev/kvm', () => new KvmDevice(machine)]];
+  const { driverPath } = machine.platform;
+  if (driverPath !== undefined) files.push([driverPath, () => new DriverFile()]);
   for (const [size, pool] of machine.hugePages) {
     for (const [counter, text] of Object.entries(countersOf(pool))) {
       files.push([hugePageFile(size, counter as HugePageCounter), textFile(text)]);

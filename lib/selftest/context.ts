@@ -2,11 +2,22 @@
 
 import type { HugePageSize } from '../abi/index.ts';
 import { unwrap } from '../host/index.ts';
-import type { CreateGuestMemfdOptions, GuestMemfd, Host, MapOptions, Mapping, Vm, VmType } from '../kvm/index.ts';
+import {
+  type CreateGuestMemfdOptions,
+  type GuestMemfd,
+  type Host,
+  LAUNCHABLE,
+  launch,
+  type MapOptions,
+  type Mapping,
+  type Vm,
+  type VmType,
+} from '../kvm/index.ts';
 import type { ForkedProcess, MockControls, Pin } from '../mock/index.ts';
 import { Checks } from './checks.ts';
 import { Cleanup } from './cleanup.ts';
-import { type Guest, runningGuest } from './guest.ts';
+import { hasProtectedState } from './facts.ts';
+import { type Guest, playedGuest, runningGuest } from './guest.ts';
 import { type Problem, SkipError } from './outcome.ts';
 import { pinPages } from './pin.ts';
 import type { Requires } from './requires.ts';
@@ -59,12 +70,23 @@ export class T extends Checks {
     this.cleanup.defer(step);
   }
 
-  /** A VM of the type the case requires (or another), closed at the end. */
+  /**
+   * A VM of the type the case requires (or another), closed at the end. A confidential one is launched, with nothing in
+   * it: its guest can run.
+   */
   async vm(type: VmType | 'private' = this.#requires.vmType ?? 'default'): Promise<Vm> {
     const actual = type === 'private' ? privateVmType(this.host) : type;
     if (actual === undefined)
       throw new Error("the case makes a private VM and does not require one: vmType: 'private'");
-    const vm = await this.host.createVm({ type: actual });
+    const vm = await this.unlaunchedVm(actual);
+    if (!LAUNCHABLE.includes(actual)) return vm;
+    await launch(vm);
+    return vm;
+  }
+
+  /** As `vm`, as KVM_CREATE_VM left it. */
+  async unlaunchedVm(type: VmType): Promise<Vm> {
+    const vm = await this.host.createVm({ type });
     this.defer(() => vm.close());
     return vm;
   }
@@ -90,7 +112,9 @@ export class T extends Checks {
   guest(vm: Vm): Guest {
     const known = this.#guests.get(vm);
     if (known) return known;
-    const guest = runningGuest(vm, (step) => this.defer(step));
+    const { mock } = this.host;
+    const sealed = mock && hasProtectedState(vm.type);
+    const guest = sealed ? playedGuest(mock.guest(vm.fd)) : runningGuest(vm, (step) => this.defer(step));
     this.#guests.set(vm, guest);
     return guest;
   }

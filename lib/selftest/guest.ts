@@ -1,7 +1,11 @@
-/** A guest that touches memory: a program on a vCPU, on a real kernel and on the mock alike. */
+/**
+ * A guest that touches memory: a program on a vCPU, on a real kernel and on the mock alike. Guests whose registers are
+ * sealed take no requests; there the mock plays one.
+ */
 
 import { KernelError } from '../host/index.ts';
-import type { GuestStopped, PageState, TouchOptions, Guest as VcpuGuest, Vm } from '../kvm/index.ts';
+import type { GuestStopped, PageState, Guest as VcpuGuest, Vm } from '../kvm/index.ts';
+import type { GuestExit as MockExit, MockGuest } from '../mock/index.ts';
 
 /** The exits that cases know, as plain values to compare with. */
 export type GuestExit =
@@ -15,7 +19,8 @@ export type GuestExit =
     }
   | { readonly reason: 'mmio'; readonly gpa: bigint; readonly write: boolean }
   /** KVM_RUN failed and kvm_run does not say why: memory of this process that backs the slot cannot be touched. */
-  | { readonly reason: 'failed'; readonly errno: number };
+  | { readonly reason: 'failed'; readonly errno: number }
+  | { readonly reason: 'shutdown' };
 
 type Stopped = { readonly ok: false; readonly exit: GuestExit };
 export type GuestRead = { readonly ok: true; readonly bytes: Uint8Array } | Stopped;
@@ -31,6 +36,26 @@ export interface Guest {
   write(gpa: bigint, bytes: Uint8Array, access?: PageState): Promise<GuestWrite>;
 }
 
+const seen = (exit: MockExit): GuestExit => {
+  if (exit.reason === 'retry') throw new Error('the guest met a conversion under way');
+  return exit;
+};
+
+/** The mock's own guest, which needs no vCPU. */
+export function playedGuest(guest: MockGuest): Guest {
+  const options = (access: PageState | undefined) => (access ? { access } : {});
+  return {
+    read: async (gpa, length, access) => {
+      const read = guest.read(gpa, length, options(access));
+      return read.ok ? read : { ok: false, exit: seen(read.exit) };
+    },
+    write: async (gpa, bytes, access) => {
+      const written = guest.write(gpa, bytes, options(access));
+      return written.ok ? written : { ok: false, exit: seen(written.exit) };
+    },
+  };
+}
+
 /** Put into the VM at its first access. */
 export function runningGuest(vm: Vm, defer: (step: () => unknown) => void): Guest {
   let made: Promise<VcpuGuest> | undefined;
@@ -39,14 +64,11 @@ export function runningGuest(vm: Vm, defer: (step: () => unknown) => void): Gues
     defer(() => guest.close());
     return guest;
   };
-  const touch = async <R extends { readonly ok: true }>(
-    act: (guest: VcpuGuest, options: TouchOptions) => Promise<R | GuestStopped>,
-    access: PageState | undefined,
-  ) => {
+  const touch = async <R extends { readonly ok: true }>(act: (guest: VcpuGuest) => Promise<R | GuestStopped>) => {
     made ??= make();
     const guest = await made;
     try {
-      const result = await act(guest, access ? { access } : {});
+      const result = await act(guest);
       return result.ok ? result : { ok: false as const, exit: exitOf(result) };
     } catch (error) {
       if (!(error instanceof KernelError) || error.request !== 'KVM_RUN') throw error;
@@ -54,8 +76,8 @@ export function runningGuest(vm: Vm, defer: (step: () => unknown) => void): Gues
     }
   };
   return {
-    read: (gpa, length, access) => touch((guest, options) => guest.read(gpa, length, options), access),
-    write: (gpa, bytes, access) => touch((guest, options) => guest.write(gpa, bytes, options), access),
+    read: (gpa, length) => touch((guest) => guest.read(gpa, length)),
+    write: (gpa, bytes) => touch((guest) => guest.write(gpa, bytes)),
   };
 }
 

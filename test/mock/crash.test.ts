@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { GuestRam } from '../../lib/guest-ram/index.ts';
-import { openHost } from '../../lib/kvm/index.ts';
+import { launch, openHost } from '../../lib/kvm/index.ts';
 import { isMockHostCrashedError } from '../../lib/syscalls/host-crashed.ts';
 
 const PAGE = 0x1000;
@@ -13,6 +13,7 @@ const DIED = { code: 'ERR_MOCK_HOST_CRASHED', name: 'MockHostCrashedError' };
 async function aboutToDie() {
   const host = await openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'tdx', iommu: 'trust-vmm' });
   const vm = await host.createVm({ type: 'tdx' });
+  await launch(vm);
   const regions = [{ slot: 0, guestPhysAddr: GPA }];
   const ram = await GuestRam.create(vm, { size: 4 * PAGE, initially: 'shared', regions });
   const iommufd = await host.iommufd();
@@ -64,6 +65,7 @@ test('every later call ends with MockHostCrashedError, whoever makes it', async 
 test('the call that kills the host does not come back', async () => {
   const host = await openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'tdx', iommu: 'trust-vmm' });
   const vm = await host.createVm({ type: 'tdx' });
+  await launch(vm);
   const regions = [{ slot: 0, guestPhysAddr: GPA }];
   const ram = await GuestRam.create(vm, { size: PAGE, initially: 'shared', regions });
   const iommufd = await host.iommufd();

@@ -1,6 +1,5 @@
 /** Putting a guest into a VM. */
 
-import { accessBits } from '../../abi/access-bits.ts';
 import { checkInteger, checkOptions, outOfRange, wrongType } from '../../abi/invalid.ts';
 import {
   type Context,
@@ -9,8 +8,8 @@ import {
   isKernelError,
   type Result,
   success,
+  UnsupportedError,
   type VmType,
-  vmTypeNumbers,
 } from '../../host/index.ts';
 import type { MemoryRegion, MemoryRegionOptions } from '../memory-region.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -36,6 +35,9 @@ export interface GuestVm {
   trySetMemoryRegion(options: MemoryRegionOptions): Promise<Result<MemoryRegion>>;
   tryCreateVcpu(options: { readonly id: number }): Promise<Result<Vcpu>>;
 }
+
+/** kvm->arch.has_protected_state: a request is a set of registers, which nobody can set once these are launched. */
+const SEALED: readonly VmType[] = ['sev-es', 'snp', 'tdx'];
 
 export const DEFAULT_BASE = 0xd000_0000n;
 const MAX_VCPUS = 64;
@@ -77,6 +79,11 @@ async function nextVcpu(vm: GuestVm, id: number): Promise<Result<Vcpu>> {
 /** What is made is closed again when a later part cannot be. */
 export async function createGuest(vm: GuestVm, context: Context, options: CreateGuestOptions): Promise<Result<Guest>> {
   const { vcpus, base, slot, onHypercall } = checkPlacement(options, context.features.maxMemslots);
+  if (SEALED.includes(vm.type)) {
+    throw new UnsupportedError(
+      `a guest of a VM of type ${vm.type} keeps its registers to itself: it runs what launch() put there, and takes no requests`,
+    );
+  }
   const memory = await GuestMemory.make(context, vcpus);
   if (!memory.ok) return memory;
   const { mapping, size } = memory.value;
@@ -85,12 +92,8 @@ export async function createGuest(vm: GuestVm, context: Context, options: Create
     await mapping.close();
     return region;
   }
-  const bits = accessBits[vmTypeNumbers[vm.type]];
-  // Ordinary memory is shared memory; the guest must take its own for that.
-  const own = base | (bits?.shared ?? 0n);
   const workers: GuestWorker[] = [];
-  const parts = { memory: memory.value, region: region.value, workers, bits };
-  const guest = new Guest(parts);
+  const guest = new Guest({ memory: memory.value, region: region.value, workers });
   for (let index = 0, id = 0; index < vcpus; index++) {
     const vcpu = await nextVcpu(vm, id);
     if (!vcpu.ok) {
@@ -99,7 +102,7 @@ export async function createGuest(vm: GuestVm, context: Context, options: Create
     }
     id = vcpu.value.id + 1;
     try {
-      workers.push(await GuestWorker.start(vcpu.value, memory.value, { base: own, index, onHypercall }));
+      workers.push(await GuestWorker.start(vcpu.value, memory.value, { base, index, onHypercall }));
     } catch (error) {
       await vcpu.value.close();
       await guest.close();
@@ -107,5 +110,5 @@ export async function createGuest(vm: GuestVm, context: Context, options: Create
       throw error;
     }
   }
-  return success(new Guest(parts));
+  return success(new Guest({ memory: memory.value, region: region.value, workers }));
 }

@@ -3,7 +3,6 @@
  * program does it in the VM, so it is the VM's own page tables that answer, on a real kernel and on the mock alike.
  */
 
-import { ACCESS_BIT, type AccessBits } from '../../abi/access-bits.ts';
 import {
   checkBytes,
   checkInteger,
@@ -12,7 +11,6 @@ import {
   checkU64,
   outOfRange,
   wrongType,
-  wrongValue,
 } from '../../abi/invalid.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import type { PageState } from '../../guest-memfd/index.ts';
@@ -28,11 +26,6 @@ export interface AccessOptions {
   readonly vcpu?: number;
   /** Brings a guest back that hangs on the access. */
   readonly signal?: AbortSignal;
-}
-
-export interface TouchOptions extends AccessOptions {
-  /** What the guest takes the memory for, on VM types whose guests say so (snp, tdx): 'private' by default. */
-  readonly access?: PageState;
 }
 
 /** `completed`: bytes moved before the exit. */
@@ -52,17 +45,14 @@ export interface GuestParts {
   readonly memory: GuestMemory;
   readonly region: MemoryRegion;
   readonly workers: readonly GuestWorker[];
-  readonly bits: AccessBits | undefined;
 }
 
 const MAX_READ = 1 << 30;
 
-const ASKING: readonly (keyof TouchOptions)[] = ['vcpu', 'signal'];
-const TOUCHING: readonly (keyof TouchOptions)[] = [...ASKING, 'access'];
-
-function checkRange(gpa: bigint, length: bigint, bits?: AccessBits): void {
-  const last = bits ? ACCESS_BIT - 1n : LAST_ADDRESS;
-  if (gpa + length - 1n > last) throw outOfRange('gpa and length', `up to 0x${last.toString(16)}`, { gpa, length });
+function checkRange(gpa: bigint, length: bigint): void {
+  if (gpa + length - 1n > LAST_ADDRESS) {
+    throw outOfRange('gpa and length', `within the 52 bits of a guest-physical address`, { gpa, length });
+  }
 }
 
 /** Made by `vm.createGuest()`. Requests to one vCPU are carried out one after the other, those to several at once. */
@@ -88,7 +78,7 @@ export class Guest {
   }
 
   /** Reads `length` bytes at a guest-physical address. */
-  async read(gpa: number | bigint, length: number, options: TouchOptions = {}): Promise<GuestRead> {
+  async read(gpa: number | bigint, length: number, options: AccessOptions = {}): Promise<GuestRead> {
     const bytes = new Uint8Array(checkInteger('length', length, 0, MAX_READ));
     const stopped = await this.#inPieces(gpa, length, BUFFER, options, (worker, at, done, size, signal) =>
       worker.read(at, bytes.subarray(done, done + size), signal),
@@ -97,7 +87,7 @@ export class Guest {
   }
 
   /** Writes bytes at a guest-physical address. */
-  async write(gpa: number | bigint, bytes: Uint8Array, options: TouchOptions = {}): Promise<GuestWrite> {
+  async write(gpa: number | bigint, bytes: Uint8Array, options: AccessOptions = {}): Promise<GuestWrite> {
     const { byteLength } = checkBytes('bytes', bytes);
     const stopped = await this.#inPieces(gpa, byteLength, BUFFER, options, (worker, at, done, size, signal) =>
       worker.write(at, bytes.subarray(done, done + size), signal),
@@ -106,7 +96,7 @@ export class Guest {
   }
 
   /** Stores one byte over a range. */
-  async fill(gpa: number | bigint, length: number, byte: number, options: TouchOptions = {}): Promise<GuestWrite> {
+  async fill(gpa: number | bigint, length: number, byte: number, options: AccessOptions = {}): Promise<GuestWrite> {
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('byte', byte, 0, 0xff);
     const stopped = await this.#inPieces(gpa, length, 0x20_0000, options, (worker, at, _done, size, signal) =>
@@ -154,23 +144,14 @@ export class Guest {
     await this.close();
   }
 
-  #check(options: AccessOptions, known = ASKING): { vcpu: number; signal: AbortSignal | undefined } {
-    const { vcpu = 0, signal } = checkOptions<TouchOptions>('options', options, known);
+  #check(options: AccessOptions): { vcpu: number; signal: AbortSignal | undefined } {
+    const { vcpu = 0, signal } = checkOptions<AccessOptions>('options', options, ['vcpu', 'signal']);
     checkInteger('options.vcpu', vcpu, 0, this.vcpus - 1);
     if (signal !== undefined && !(signal instanceof AbortSignal)) {
       throw wrongType('options.signal', 'an AbortSignal', signal);
     }
     if (this.closed) throw new ClosedError('Guest');
     return { vcpu, signal };
-  }
-
-  /** The address as it stands in the guest's page tables. */
-  #address(gpa: bigint, access: PageState | undefined): bigint {
-    const { bits } = this.#parts;
-    if (access !== undefined) checkOneOf<PageState>('options.access', access, ['private', 'shared']);
-    if (bits) return gpa | bits[access ?? 'private'];
-    if (access === undefined) return gpa;
-    throw wrongValue('options.access', 'left out: guests of this VM type do not say what they take memory for', access);
   }
 
   #inTurn<R>(vcpu: number, work: (worker: GuestWorker) => Promise<R>): Promise<R> {
@@ -183,7 +164,7 @@ export class Guest {
     gpa: number | bigint,
     length: number,
     piece: number,
-    options: TouchOptions,
+    options: AccessOptions,
     move: (
       worker: GuestWorker,
       at: bigint,
@@ -193,13 +174,12 @@ export class Guest {
     ) => Promise<Stopped | undefined>,
   ): Promise<GuestStopped | undefined> {
     const start = checkU64('gpa', gpa);
-    checkRange(start, BigInt(length), this.#parts.bits);
-    const { vcpu, signal } = this.#check(options, TOUCHING);
-    const address = this.#address(start, options.access);
+    checkRange(start, BigInt(length));
+    const { vcpu, signal } = this.#check(options);
     return this.#inTurn(vcpu, async (worker) => {
       for (let done = 0; done < length; ) {
         const size = Math.min(piece, length - done);
-        const stopped = await move(worker, address + BigInt(done), done, size, signal);
+        const stopped = await move(worker, start + BigInt(done), done, size, signal);
         if (stopped) return { ok: false, exit: stopped.exit, completed: done + size - stopped.left };
         done += size;
       }

@@ -6,7 +6,6 @@ export {
   type GuestRead,
   type GuestStopped,
   type GuestWrite,
-  type TouchOptions,
 } from './guest.ts';
 export { type GuestSupport, tryGuest } from './support.ts';
 export type { OnHypercall } from './worker.ts';

@@ -69,6 +69,10 @@ export class Cpu<E> {
     this.sregs = sregs;
   }
 
+  get pagingIsOn(): boolean {
+    return (this.sregs.cr0 & CR0_PG) !== 0n;
+  }
+
   /** Executes until something stops it. RIP stays at the instruction that did, except after HLT. */
   run(): Stop<E> {
     if (this.#isTwoModes()) return { kind: 'illegal-state' };
@@ -184,7 +188,7 @@ export class Cpu<E> {
   }
 
   #physical(virtual: bigint): bigint {
-    if (!(this.sregs.cr0 & CR0_PG)) return this.sregs.cs.base + virtual;
+    if (!this.pagingIsOn) return this.sregs.cs.base + virtual;
     const gpa = walk(this.sregs.cr3, virtual, (at) => {
       const entry = new Uint8Array(8);
       const { exit } = this.#memory.read(at, entry);

@@ -26,18 +26,18 @@ export class HugePage {
   readonly range: PageRange;
   isSplit = false;
   /** The number in physical memory of its first page. */
-  readonly #firstPfn: number;
+  readonly firstPfn: number;
   readonly #pages = new PageMap<Folio>();
 
   constructor(range: PageRange, firstPfn: number) {
     this.range = range;
-    this.#firstPfn = firstPfn;
+    this.firstPfn = firstPfn;
   }
 
   page(page: number): Folio {
     const present = this.#pages.get(page);
     if (present) return present;
-    const folio = new Folio(this.#firstPfn + page - this.range.start);
+    const folio = new Folio(this.firstPfn + page - this.range.start);
     this.#pages.set(page, folio);
     return folio;
   }
@@ -130,10 +130,14 @@ export class HugePages implements Filemap {
   #giveBack(huge: HugePage): void {
     const pages = [...huge.within(huge.range.start, huge.range.end)];
     let left = pages.length;
-    if (left === 0) this.allocator.free();
+    const free = (): void => {
+      this.#memory.onFree(huge.firstPfn, this.pagesPerFolio);
+      this.allocator.free();
+    };
+    if (left === 0) free();
     for (const [, folio] of pages) {
       this.#memory.letGo(folio, () => {
-        if (--left === 0) this.allocator.free();
+        if (--left === 0) free();
       });
     }
   }

@@ -49,18 +49,19 @@ export class GuestMemfdInode {
   readonly hugePages: HugePages | undefined;
   readonly clients = new Set<Client>();
   readonly mappings = new Set<HostMapping>();
+  /** "inode 101", for the journal. */
+  readonly title: string;
   /** Outsiders that have taken pages of it. */
   readonly windows = new Windows();
   readonly #changing: PageRange[] = [];
   readonly #whenSettled: (() => void)[] = [];
-  readonly #title: string;
   readonly #memory: HostMemory;
   readonly #journal: Journal;
   readonly #countsBlocks: boolean;
 
   constructor(options: InodeOptions) {
     this.number = options.number;
-    this.#title = `inode ${options.number}`;
+    this.title = `inode ${options.number}`;
     this.pages = toPages(options.size);
     this.mappable = options.mappable;
     this.initially = options.initially;
@@ -91,7 +92,7 @@ export class GuestMemfdInode {
   }
 
   record(step: Step, { start, end }: PageRange, { reason, detail }: { reason?: Reason; detail?: string } = {}): void {
-    this.#journal.record(step, this.#title, start, end, reason, detail);
+    this.#journal.record(step, this.title, start, end, reason, detail);
   }
 
   /** Zeroes pages where they are. */

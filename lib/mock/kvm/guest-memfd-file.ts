@@ -16,7 +16,7 @@ import {
 } from '../guest-memfd/index.ts';
 import type { Reason } from '../journal.ts';
 import type { Folio } from '../memory.ts';
-import { hasPrivateBit } from '../platform/index.ts';
+import { reachOutside } from '../platform/index.ts';
 import { type FileMapping, MockFile, type UserMemory } from '../process/index.ts';
 import { RangeIndex } from '../range-index.ts';
 import type { PageRange } from '../ranges.ts';
@@ -24,14 +24,14 @@ import { guestMemfdIoctls } from './guest-memfd-ioctls.ts';
 import { fileRangeToGfns, type Memslot } from './memslots.ts';
 import type { Vm } from './vm.ts';
 
+const HOST_READS = { by: 'host', write: false } as const;
+
 export class GuestMemfdFile extends MockFile implements Client {
   readonly vm: Vm;
   readonly inode: GuestMemfdInode;
   readonly #pages: InodePages;
   /** By their range of the file. */
   readonly #bindings = new RangeIndex<Memslot>();
-  /** Pages that a confidential guest has had as private memory. */
-  readonly #owned = new Set<Folio>();
 
   constructor(vm: Vm, inode: GuestMemfdInode) {
     super();
@@ -70,7 +70,10 @@ export class GuestMemfdFile extends MockFile implements Client {
   }
 
   override fault(page: number): Folio | number {
-    return hostFault(this.inode, page);
+    const folio = hostFault(this.inode, page);
+    // A shared page that a guest still has is one that KVM failed to take from it.
+    if (typeof folio !== 'number') reachOutside(this.vm.machine, folio, HOST_READS, { target: this.inode.title, page });
+    return folio;
   }
 
   override fallocate(mode: number, offset: bigint, length: bigint): number {
@@ -124,27 +127,18 @@ export class GuestMemfdFile extends MockFile implements Client {
         if (!platform.separateTables || filter === 'both') return true;
         return translation.private === (filter === 'private');
       });
-      for (const translation of zapped) {
-        for (const folio of translation.used()) if (this.#owned.has(folio)) platform.unmapPrivate(folio);
-      }
+      this.vm.unmapped(zapped);
     }
-    if (reason === 'convert-to-shared') this.#disown(range);
+    if (reason === 'convert-to-shared') this.#makeShared(range);
   }
 
-  /** The guest's first private access to a page that was not its own yet. */
-  own(folio: Folio): void {
-    if (!hasPrivateBit(this.vm.type) || this.#owned.has(folio)) return;
-    this.#owned.add(folio);
-    this.vm.machine.platform.makePrivate(folio);
-  }
-
-  #disown(range: PageRange): void {
-    if (this.#owned.size === 0) return;
+  /** kvm_arch_gmem_make_shared(), for all memory that the file has in the range. */
+  #makeShared(range: PageRange): void {
     const { platform } = this.vm.machine;
-    for (const [page, folio] of this.inode.filemap.within(range.start, range.end)) {
-      if (!this.#owned.delete(folio) || !platform.makeShared) continue;
-      platform.makeShared(folio);
-      this.inode.record('make-shared', { start: page, end: page + 1 });
+    if (!platform.makeShared || platform.ownedPages === 0) return;
+    for (const part of this.inode.filemap.allocated(range)) {
+      const { pfn } = this.inode.filemap.get(part.start)!;
+      if (platform.makeShared(pfn!, part.end - part.start)) this.inode.record('make-shared', part);
     }
   }
 

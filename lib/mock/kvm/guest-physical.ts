@@ -1,17 +1,18 @@
 /** Guest-physical memory as a CPU reaches it: through the VM's second-level page table. */
 
-import { ACCESS_BIT, accessBits } from '../../abi/access-bits.ts';
 import type { PhysicalMemory } from '../cpu/index.ts';
 import type { Folio } from '../memory.ts';
-import { type Access, access, type GuestExit } from './guest.ts';
+import { access, type GuestExit } from './guest.ts';
+import { guestAddress } from './guest-address.ts';
 import type { Vm } from './vm.ts';
 
 type Move = (folio: Folio, within: number, at: number, step: number) => void;
 
-export function guestPhysicalMemory(vm: Vm): PhysicalMemory<GuestExit> {
+/** `paging`: whether the CPU's own tables are on. */
+export function guestPhysicalMemory(vm: Vm, paging: () => boolean): PhysicalMemory<GuestExit> {
   const transfer = (address: bigint, length: number, write: boolean, move: Move) => {
     let moved = 0;
-    const { gpa, wanted } = meant(vm.type, address);
+    const { gpa, access: wanted } = guestAddress(vm, address, paging());
     const exit = access(vm, gpa, length, { write, access: wanted }, (folio, within, at, step) => {
       move(folio, within, at, step);
       moved += step;
@@ -28,12 +29,4 @@ export function guestPhysicalMemory(vm: Vm): PhysicalMemory<GuestExit> {
         folio.bytes.set(bytes.subarray(at, at + step), within);
       }),
   };
-}
-
-/** An address as it stands in the guest's page tables: what it leads to, and what the guest takes it for. */
-function meant(type: number, address: bigint): { readonly gpa: bigint; readonly wanted: Access | undefined } {
-  const bits = accessBits[type];
-  if (!bits) return { gpa: address, wanted: undefined };
-  const wanted = (address & ACCESS_BIT) === bits.private ? 'private' : 'shared';
-  return { gpa: address & ~ACCESS_BIT, wanted };
 }

@@ -10,10 +10,10 @@ import { PAGE_SIZE } from '../../abi/linux.ts';
 import { KVM_MEMORY_EXIT_FLAG_PRIVATE } from '../../abi/vcpu.ts';
 import { getZeroedFolio, type HugePage } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
-import { hasPrivateBit, largestPrivateMapping } from '../platform/index.ts';
+import { hasPrivateBit, largestPrivateMapping, type Touch } from '../platform/index.ts';
 import { type PageRange, toBytes, toPages } from '../ranges.ts';
 import { mappedTogether } from './mapping-size.ts';
-import type { BackingFile, Memslot } from './memslots.ts';
+import type { Memslot } from './memslots.ts';
 import { type Kind, mapsPage, type Translation } from './stage2.ts';
 import type { Vm } from './vm.ts';
 
@@ -29,6 +29,8 @@ export type GuestExit =
   | { readonly reason: 'mmio'; readonly gpa: bigint; readonly write: boolean }
   /** KVM_RUN fails and kvm_run does not say why: memory of this process that backs the slot cannot be touched. */
   | { readonly reason: 'failed'; readonly errno: number }
+  /** A fault in the guest for which it has no handler: KVM_EXIT_SHUTDOWN. */
+  | { readonly reason: 'shutdown' }
   /** The page is being invalidated at this very moment: a vCPU would spin on it. */
   | { readonly reason: 'retry'; readonly gpa: bigint };
 
@@ -43,10 +45,13 @@ export function translate(vm: Vm, gfn: number, write: boolean, wanted: Access | 
   return fault(vm, gfn, slot, write, entry === undefined && isPrivateAccess(vm, gfn, slot, wanted));
 }
 
-/** KVM_PRE_FAULT_MEMORY stands for a read, and asks no page table: a slot that may only be read can be populated too. */
+/**
+ * KVM_PRE_FAULT_MEMORY stands for a read, and asks no page table: a slot that may only be read can be populated too.
+ * Of a guest with private memory it asks for whatever the page is.
+ */
 export function preFault(vm: Vm, gfn: number): Translation | GuestExit {
   const slot = vm.slots.find(gfn);
-  return fault(vm, gfn, slot, false, isPrivateAccess(vm, gfn, slot, undefined));
+  return fault(vm, gfn, slot, false, vm.hasPrivateMemory && isPrivate(vm, gfn, slot));
 }
 
 const mmio = (gfn: number, write: boolean): GuestExit => ({ reason: 'mmio', gpa: toBytes(gfn), write });
@@ -87,7 +92,7 @@ function isPrivateAccess(vm: Vm, gfn: number, slot: Memslot | undefined, wanted:
 }
 
 /** Who knows a page's state: the guest_memfd where the kernel tracks it there, the VM's attributes otherwise. */
-function isPrivate(vm: Vm, gfn: number, slot: Memslot | undefined): boolean {
+export function isPrivate(vm: Vm, gfn: number, slot: Memslot | undefined): boolean {
   const gmem = slot?.gmem;
   if (slot && gmem?.only && vm.machine.profile.conversion !== 'none') {
     // A closed file has no state any more, and the page counts as shared.
@@ -124,16 +129,16 @@ function fromGuestMemfd(vm: Vm, gfn: number, slot: Memslot, isPrivate: boolean):
   const gfns = mappedTogether(slot, gfn, covered, largestPrivateMapping(vm.type));
   const kind = { writable: true, private: isPrivate };
   const huge = file.inode.hugePages?.find(gfn + ahead);
-  if (huge && gfns.end - gfns.start > 1) return mapsHugePage(file, gfns, huge, ahead, kind);
-  if (isPrivate) file.own(folio);
-  return mapsPage(gfn, folio, kind);
+  if (huge && gfns.end - gfns.start > 1) return mapsHugePage(vm, gfns, huge, ahead, kind);
+  const refusal = isPrivate ? vm.hardware.makePrivate(gfn, folio, false) : 0;
+  return refusal === 0 ? mapsPage(gfn, folio, kind) : memoryFault(gfn, refusal, isPrivate);
 }
 
 /** Of a huge page the guest owns what it uses, one page after another. `ahead`: of guest pages, in the file. */
-function mapsHugePage(file: BackingFile, gfns: PageRange, huge: HugePage, ahead: number, kind: Kind): Translation {
+function mapsHugePage(vm: Vm, gfns: PageRange, huge: HugePage, ahead: number, kind: Kind): Translation {
   const folio = (gfn: number): Folio => {
     const page = huge.page(gfn + ahead);
-    if (kind.private) file.own(page);
+    if (kind.private) vm.hardware.makePrivate(gfn, page, true);
     return page;
   };
   const used = function* (): Generator<Folio> {
@@ -142,12 +147,20 @@ function mapsHugePage(file: BackingFile, gfns: PageRange, huge: HugePage, ahead:
   return { gfns, folio, used, ...kind };
 }
 
+/** How a guest touches memory. */
+export interface How {
+  readonly write: boolean;
+  readonly access: Access | undefined;
+  /** false: it uses pages that it never accepted. */
+  readonly accepts?: boolean;
+}
+
 /** Touches [gpa, gpa + length) page by page; `move` handles each piece. The exit that stopped it, if one did. */
 export function access(
   vm: Vm,
   gpa: bigint,
   length: number,
-  how: { write: boolean; access: Access | undefined },
+  how: How,
   move: (folio: Folio, within: number, at: number, length: number) => void,
 ): GuestExit | undefined {
   for (let at = 0; at < length; ) {
@@ -156,9 +169,18 @@ export function access(
     const found = translate(vm, toPages(here), how.write, how.access);
     // An emulated access is reported byte-exactly, a fault by its page.
     if ('reason' in found) return found.reason === 'mmio' ? { ...found, gpa: here } : found;
+    const folio = found.folio(toPages(here));
+    const stopped = found.private ? ends(vm.hardware.touch(toPages(here), folio, how.accepts ?? true)) : undefined;
+    if (stopped) return stopped;
     const step = Math.min(PAGE_SIZE - within, length - at);
-    move(found.folio(toPages(here)), within, at, step);
+    move(folio, within, at, step);
     at += step;
   }
   return undefined;
+}
+
+/** The guest's end, where a page of its own was not to be touched. */
+function ends(touch: Touch): GuestExit | undefined {
+  if (touch === 'reached') return undefined;
+  return touch === 'shutdown' ? { reason: 'shutdown' } : { reason: 'failed', errno: -errno.EIO };
 }

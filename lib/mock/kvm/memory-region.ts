@@ -10,7 +10,7 @@ import {
 } from '../../abi/kvm.ts';
 import { hasProtectedState } from '../platform/index.ts';
 import { isUserRange } from '../process/index.ts';
-import { isAligned, toPages, wraps } from '../ranges.ts';
+import { isAligned, toBytes, toPages, wraps } from '../ranges.ts';
 import { bindGuestMemfd } from './bind-guest-memfd.ts';
 import { gfnRange, type Memslot } from './memslots.ts';
 import type { Vm } from './vm.ts';
@@ -72,11 +72,17 @@ function modify(vm: Vm, old: Memslot, region: Region): number {
   if (moved.baseGfn === old.baseGfn && moved.flags === old.flags) return 0;
   if (moved.baseGfn !== old.baseGfn) {
     if (vm.slots.overlapping(old.addressSpace, old.id, gfnRange(moved))) return -errno.EEXIST;
-    if (gfnRange(moved).end - 1 > MAX_GFN) return -errno.EINVAL;
+    if (!isInReach(vm, moved)) return -errno.EINVAL;
     vm.unmap(gfnRange(old));
   }
   vm.slots.put(moved);
   return 0;
+}
+
+/** kvm_arch_prepare_memory_region(): below what the page tables hold, and below a TD's shared bit. */
+function isInReach(vm: Vm, slot: Memslot): boolean {
+  const last = gfnRange(slot).end - 1;
+  return last <= MAX_GFN && !(toBytes(last) & vm.hardware.sharedBit);
 }
 
 function create(vm: Vm, region: Region): number {
@@ -92,7 +98,7 @@ function create(vm: Vm, region: Region): number {
   };
   if (vm.slots.overlapping(slot.addressSpace, slot.id, gfnRange(slot))) return -errno.EEXIST;
   if (vm.machine.faults.failsNow('memslot')) return -errno.ENOMEM;
-  const inReach = gfnRange(slot).end - 1 <= MAX_GFN;
+  const inReach = isInReach(vm, slot);
   if (region.flags & KVM_MEM_GUEST_MEMFD) {
     const error = bindGuestMemfd(vm, slot, region.guest_memfd, region.guest_memfd_offset, inReach);
     if (error !== 0) return error;

@@ -1,7 +1,6 @@
 /** A VM's memslots. */
 
 import type { GuestMemfdInode } from '../guest-memfd/index.ts';
-import type { Folio } from '../memory.ts';
 import { RangeIndex } from '../range-index.ts';
 import { intersect, type PageRange, toPages } from '../ranges.ts';
 
@@ -20,8 +19,6 @@ export interface Memslot {
 /** A guest_memfd, as far as its slots need it. */
 export interface BackingFile {
   readonly inode: GuestMemfdInode;
-  /** The guest's first private access to a page. */
-  own(folio: Folio): void;
   unbind(slot: Memslot): void;
 }
 

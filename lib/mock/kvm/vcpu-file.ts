@@ -1,5 +1,6 @@
 /** A vCPU's fd: registers, the kvm_run area, and KVM_RUN on the mock's CPU. */
 
+import { KVM_MEMORY_ENCRYPT_OP } from '../../abi/encrypt-op.ts';
 import { errno } from '../../abi/errno.ts';
 import type { IoctlOut } from '../../abi/ioctl.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
@@ -27,6 +28,8 @@ import { guestPhysicalMemory } from './guest-physical.ts';
 import { RUN_AREA_PAGES, RunArea } from './run-area.ts';
 import type { Vm } from './vm.ts';
 
+const REGISTERS = new Set([KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS].map(({ request }) => request));
+
 export class VcpuFile extends MockFile {
   readonly id: number;
   readonly vm: Vm;
@@ -42,11 +45,15 @@ export class VcpuFile extends MockFile {
     super();
     this.id = id;
     this.vm = vm.get();
-    this.cpu = new Cpu(guestPhysicalMemory(vm), reset.regs, reset.sregs);
+    const paging = (): boolean => this.cpu.pagingIsOn;
+    this.cpu = new Cpu(guestPhysicalMemory(vm, paging), reset.regs, reset.sregs);
   }
 
   override ioctl(request: number, user: UserMemory): number {
     if (this.vm.refusal !== 0) return this.vm.refusal;
+    const { hardware } = this.vm;
+    if (request === KVM_MEMORY_ENCRYPT_OP.request) return hardware.vcpuCommand(this.id, user);
+    if (REGISTERS.has(request) && hardware.sealsRegisters(this.id)) return -errno.EINVAL;
     return dispatcher.run(this, request, user, -errno.EINVAL);
   }
 
@@ -82,6 +89,9 @@ function run(vcpu: VcpuFile, argument: bigint): number {
   const again = pending?.();
   if (again) return leave(vcpu, again);
   if (vcpu.area.immediateExit) return vcpu.area.interrupted();
+  const { hardware } = vcpu.vm;
+  if (hardware.needsInitialization(vcpu.id)) return -errno.EINVAL;
+  if (hardware.entryFails(vcpu.id)) return vcpu.area.failEntry();
   while (true) {
     const stop = vcpu.cpu.run();
     if (stop.kind !== 'hypercall' || isForUserspace(vcpu)) return leave(vcpu, stop);
@@ -114,7 +124,9 @@ function leave(vcpu: VcpuFile, stop: Stop<GuestExit>): number {
       };
       return area.hypercall(cpu.regs.rax, [cpu.regs.rbx, cpu.regs.rcx, cpu.regs.rdx]);
     case 'hlt':
-      return area.halted();
+      // With an interrupt controller of its own KVM waits for an interrupt, and the mock has none.
+      vcpu.spinning = vcpu.vm.hasSplitIrqchip;
+      return vcpu.spinning ? area.interrupted() : area.halted();
     case 'illegal-state':
       return area.failEntry();
     case 'triple-fault':
@@ -152,6 +164,8 @@ function leaveForMemory(vcpu: VcpuFile, { exit, during, byte }: MemoryStop): num
       return vcpu.area.mmio(exit.gpa, exit.write, byte);
     case 'failed':
       return exit.errno;
+    case 'shutdown':
+      return vcpu.area.shutdown();
     case 'retry':
       return vcpu.area.interrupted();
   }
@@ -166,9 +180,11 @@ function preFaultMemory(vcpu: VcpuFile, args: IoctlOut<PreFault>, writeBack: Wri
   const { vm } = vcpu;
   if (!vm.machine.profile.capabilities.KVM_CAP_PRE_FAULT_MEMORY) return -errno.EINVAL;
   const { gpa, size, flags } = args;
+  const { hardware } = vm;
   const bad = flags !== 0n || !isAligned(gpa) || !isAligned(size) || size === 0n || wraps(gpa, size);
   let done = 0n;
-  let result = bad ? -errno.EINVAL : 0;
+  let result = bad ? -errno.EINVAL : hardware.preFaultAllowed ? 0 : -errno.EOPNOTSUPP;
+  if (result === 0 && gpa & hardware.sharedBit) result = -errno.EINVAL;
   while (result === 0 && done < size) {
     const found = preFault(vm, toPages(gpa + done));
     if ('reason' in found) result = 'errno' in found ? found.errno : -errno.ENOENT;

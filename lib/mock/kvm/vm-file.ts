@@ -1,7 +1,11 @@
 /** A VM's fd. */
 
 import { capabilities } from '../../abi/capabilities.ts';
-import { KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION } from '../../abi/encrypt-op.ts';
+import {
+  KVM_MEMORY_ENCRYPT_OP,
+  KVM_MEMORY_ENCRYPT_REG_REGION,
+  KVM_MEMORY_ENCRYPT_UNREG_REGION,
+} from '../../abi/encrypt-op.ts';
 import { errno } from '../../abi/errno.ts';
 import type { IoctlOut } from '../../abi/ioctl.ts';
 import {
@@ -31,10 +35,28 @@ import type { Vm } from './vm.ts';
 
 /** Only what the typed API offers; the kernel knows more capabilities to enable (see known-differences.ts). */
 function enableCap(vm: Vm, { cap, flags, args }: IoctlOut<typeof KVM_ENABLE_CAP>): number {
-  if (flags !== 0 || cap !== capabilities.KVM_CAP_EXIT_HYPERCALL.number) return -errno.EINVAL;
-  const hypercalls = args[0]!;
+  const enable = flags === 0 ? CAPS.get(cap) : undefined;
+  return enable ? enable(vm, args[0]!) : -errno.EINVAL;
+}
+
+const CAPS: ReadonlyMap<number, (vm: Vm, argument: bigint) => number> = new Map([
+  [capabilities.KVM_CAP_EXIT_HYPERCALL.number, exitOnHypercalls],
+  [capabilities.KVM_CAP_SPLIT_IRQCHIP.number, splitIrqchip],
+]);
+
+function exitOnHypercalls(vm: Vm, hypercalls: bigint): number {
   if (hypercalls & ~(1n << KVM_HC_MAP_GPA_RANGE)) return -errno.EINVAL;
   vm.exitsOnMapGpaRange = hypercalls !== 0n;
+  return 0;
+}
+
+const KVM_MAX_IRQ_ROUTES = 4096n;
+
+/** The argument is how many pins of an I/O APIC userspace has. */
+function splitIrqchip(vm: Vm, pins: bigint): number {
+  if (pins > KVM_MAX_IRQ_ROUTES) return -errno.EINVAL;
+  if (vm.hasSplitIrqchip || vm.vcpuIds.size > 0) return -errno.EEXIST;
+  vm.hasSplitIrqchip = true;
   return 0;
 }
 
@@ -45,6 +67,8 @@ function createVcpu(vm: Vm, id: bigint): number {
   const { fds } = vm.machine;
   if (id >= MAX_VCPU_IDS) return -errno.EINVAL;
   if (vm.machine.faults.failsNow('vcpu')) return -errno.ENOMEM;
+  const refusal = vm.hardware.createVcpu(Number(id));
+  if (refusal !== 0) return refusal;
   if (vm.vcpuIds.has(Number(id))) return -errno.EEXIST;
   if (fds.isFull) return -errno.EMFILE;
   const vcpu = new VcpuFile(vm, Number(id), resetState());
@@ -59,15 +83,15 @@ const dispatcher = new Dispatcher<Vm>()
   .on(KVM_CHECK_EXTENSION, (vm, number) => checkExtension(vm.machine, vm, number))
   .on(KVM_ENABLE_CAP, enableCap)
   .on(KVM_CREATE_DEVICE, createDevice)
-  .on(KVM_MEMORY_ENCRYPT_REG_REGION, () => -errno.ENOTTY)
-  .on(KVM_MEMORY_ENCRYPT_UNREG_REGION, () => -errno.ENOTTY)
   .on(KVM_CREATE_VCPU, createVcpu)
   .on(KVM_CREATE_GUEST_MEMFD, (vm, { size, flags }) => createGuestMemfd(vm, size, flags))
   .on(KVM_SET_USER_MEMORY_REGION, (vm, region) =>
     region.flags & ~V1_FLAGS ? -errno.EINVAL : setMemoryRegion(vm, { ...region, ...NO_GUEST_MEMFD }),
   )
   .on(KVM_SET_USER_MEMORY_REGION2, setMemoryRegion)
-  .on(KVM_SET_MEMORY_ATTRIBUTES, setMemoryAttributes);
+  .on(KVM_SET_MEMORY_ATTRIBUTES, setMemoryAttributes)
+  .on(KVM_MEMORY_ENCRYPT_REG_REGION, (vm, { addr, size }) => vm.hardware.registerRegion(addr, size))
+  .on(KVM_MEMORY_ENCRYPT_UNREG_REGION, (vm, { addr, size }) => vm.hardware.unregisterRegion(addr, size));
 
 export class VmFile extends MockFile {
   readonly vm: Vm;
@@ -79,6 +103,7 @@ export class VmFile extends MockFile {
 
   override ioctl(request: number, user: UserMemory): number {
     if (this.vm.refusal !== 0) return this.vm.refusal;
+    if (request === KVM_MEMORY_ENCRYPT_OP.request) return this.vm.hardware.command(user);
     if (request === KVM_SET_MEMORY_ATTRIBUTES.request && !hasMemoryAttributes(this.vm.machine)) return -errno.ENOTTY;
     return dispatcher.run(this.vm, request, user, -errno.ENOTTY);
   }

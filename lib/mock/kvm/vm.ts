@@ -3,9 +3,10 @@
 import { errno } from '../../abi/errno.ts';
 import { RangeMap } from '../../ranges/index.ts';
 import type { Reason } from '../journal.ts';
-import { hasPrivateBit, hasPrivateMemory } from '../platform/index.ts';
+import { type GuestHardware, type HostVm, hasPrivateMemory } from '../platform/index.ts';
 import type { MmuNotifier } from '../process/index.ts';
 import { intersect, type PageRange, toPages } from '../ranges.ts';
+import { hostVm } from './host-vm.ts';
 import type { Machine } from './machine.ts';
 import { gfnRange, hostRange, type Memslot, Memslots } from './memslots.ts';
 import { MmioEntries } from './mmio-entries.ts';
@@ -24,6 +25,11 @@ export class Vm {
   readonly vcpuIds = new Set<number>();
   /** It has the device that tells it of VFIO files. */
   hasVfioDevice = false;
+  /** KVM_CAP_SPLIT_IRQCHIP was enabled. */
+  hasSplitIrqchip = false;
+  /** How the hardware sees the VM, and what it keeps of it. */
+  readonly host: HostVm;
+  readonly hardware: GuestHardware;
   /** KVM_CAP_EXIT_HYPERCALL was enabled for KVM_HC_MAP_GPA_RANGE. */
   exitsOnMapGpaRange = false;
   #dead = false;
@@ -34,6 +40,8 @@ export class Vm {
     this.machine = machine;
     this.type = type;
     this.number = machine.nextNumber();
+    this.host = hostVm(this);
+    this.hardware = machine.platform.createGuest(this.host);
     machine.addressSpace.notifiers.add(this.#onHostUnmap);
   }
 
@@ -59,6 +67,7 @@ export class Vm {
     if (--this.#references > 0) return;
     this.machine.addressSpace.notifiers.delete(this.#onHostUnmap);
     for (const slot of this.slots.all()) this.removeSlot(slot);
+    this.hardware.destroy();
   }
 
   /** Drops translations of a guest range and says so. */
@@ -71,9 +80,15 @@ export class Vm {
 
   /** Drops translations of a guest range that KVM itself takes away; on TDX private pages lose their contents by it. */
   unmap(range: PageRange): void {
-    for (const translation of this.stage2.zap(range)) {
-      if (!translation.private || !hasPrivateBit(this.type)) continue;
-      for (const folio of translation.used()) this.machine.platform.unmapPrivate(folio);
+    this.unmapped(this.stage2.zap(range));
+  }
+
+  /** Tells the hardware of private translations that are gone. */
+  unmapped(translations: readonly Translation[]): void {
+    for (const { private: isPrivate, gfns } of translations) {
+      for (let gfn = gfns.start; isPrivate && this.hardware.unmapPrivate && gfn < gfns.end; gfn++) {
+        this.hardware.unmapPrivate(gfn);
+      }
     }
   }
 

@@ -1,6 +1,5 @@
 /** What a VM's machine type says of its memory. */
 
-import { accessBits } from '../../abi/access-bits.ts';
 import {
   KVM_X86_DEFAULT_VM,
   KVM_X86_SEV_ES_VM,
@@ -10,7 +9,8 @@ import {
 } from '../../abi/kvm.ts';
 
 /** A guest whose own page tables or addresses say which accesses are private. */
-export const hasPrivateBit = (machineType: number): boolean => accessBits[machineType] !== undefined;
+export const hasPrivateBit = (machineType: number): boolean =>
+  machineType === KVM_X86_SNP_VM || machineType === KVM_X86_TDX_VM;
 
 /** kvm_arch_has_private_mem(). */
 export const hasPrivateMemory = (machineType: number): boolean =>

@@ -1,0 +1,103 @@
+/** A VM as the hardware's part of the mock sees it. */
+
+import { errno } from '../../abi/errno.ts';
+import { PAGE_SIZE } from '../../abi/linux.ts';
+import { getFolio, getZeroedFolio } from '../guest-memfd/index.ts';
+import type { Folio } from '../memory.ts';
+import type { HostVm, Populate, ProcessMemory } from '../platform/index.ts';
+import type { AddressSpace } from '../process/index.ts';
+import { DriverFile } from './driver-file.ts';
+import { isPrivate } from './guest.ts';
+import type { Machine } from './machine.ts';
+import type { BackingFile, Memslot } from './memslots.ts';
+import { mapsPage } from './stage2.ts';
+import type { Vm } from './vm.ts';
+
+const PAGE = BigInt(PAGE_SIZE);
+
+export function hostVm(vm: Vm): HostVm {
+  const { machine, number, type } = vm;
+  return {
+    number,
+    type,
+    get createdVcpus() {
+      return vm.vcpuIds.size;
+    },
+    get hasSplitIrqchip() {
+      return vm.hasSplitIrqchip;
+    },
+    convertsInPlace: machine.profile.conversion === 'attributes2',
+    process: processMemory(machine),
+    kill: () => vm.kill(),
+    seamcallFails: () => machine.faults.failsSeamcall(),
+    isDriverFile: (fd) => machine.fds.get(fd) instanceof DriverFile,
+    populate: (gfn, pages, source, post) => populate(vm, gfn, pages, source, post),
+    hasGuestMemfd: (gfn) => vm.slots.find(gfn)?.gmem !== undefined,
+    mapPrivate: (gfn, folio) => {
+      vm.stage2.install(mapsPage(gfn, folio, { writable: true, private: true }));
+    },
+  };
+}
+
+function processMemory({ addressSpace, memory }: Machine): ProcessMemory {
+  return {
+    read: (address, size) => {
+      const bytes = new Uint8Array(size);
+      return addressSpace.copyOut(address, bytes) === size ? bytes : undefined;
+    },
+    write: (address, bytes) => addressSpace.copyIn(address, bytes) === bytes.length,
+    pin: (address, size) => {
+      const folios = touchAll(addressSpace, address, size);
+      if (typeof folios === 'number') return folios;
+      for (const folio of folios) memory.get(folio);
+      return () => {
+        for (const folio of folios) memory.put(folio);
+      };
+    },
+  };
+}
+
+function touchAll(addressSpace: AddressSpace, address: bigint, size: bigint): Folio[] | number {
+  const folios: Folio[] = [];
+  for (let at = address - (address % PAGE); at < address + size; at += PAGE) {
+    const folio = addressSpace.touch(at, false);
+    if (typeof folio === 'number') return folio;
+    folios.push(folio);
+  }
+  return folios;
+}
+
+/** virt/kvm/guest_memfd.c, kvm_gmem_populate(). */
+function populate(vm: Vm, gfn: number, pages: number, source: bigint | undefined, post: Populate): number {
+  const slot = vm.slots.find(gfn);
+  if (!slot?.gmem) return -errno.EINVAL;
+  const { file } = slot.gmem;
+  if (!file) return -errno.EFAULT;
+  const count = Math.min(pages, slot.baseGfn + slot.pages - gfn);
+  const { process } = vm.host;
+  for (let i = 0; i < count; i++) {
+    const contents = source === undefined ? undefined : process.read(source + BigInt(i) * PAGE, PAGE_SIZE);
+    const unreadable = source !== undefined && contents === undefined;
+    const refusal = unreadable ? -errno.EFAULT : populatePage(vm, slot, file, gfn + i, contents, post);
+    if (refusal !== 0) return i > 0 ? i : refusal;
+  }
+  return count;
+}
+
+/** With in-place conversion the page is zeroed at its first use also where that is here: nobody's data stays in it. */
+function populatePage(
+  vm: Vm,
+  slot: Memslot,
+  { inode }: BackingFile,
+  gfn: number,
+  contents: Uint8Array | undefined,
+  post: Populate,
+): number {
+  const page = gfn - slot.baseGfn + slot.gmem!.firstPage;
+  const folio = vm.host.convertsInPlace ? getZeroedFolio(inode, page) : getFolio(inode, page);
+  if (typeof folio === 'number') return folio;
+  if (!isPrivate(vm, gfn, slot)) return -errno.EINVAL;
+  const refusal = post(gfn, folio, contents);
+  if (refusal === 0) inode.uptodate.set(page, page + 1, true);
+  return refusal;
+}

@@ -1,0 +1,102 @@
+/** The launch of an SNP guest: snp_launch_start(), _update() and _finish(), arch/x86/kvm/svm/sev.c. */
+
+import { errno } from '../../../abi/errno.ts';
+import {
+  KVM_SEV_SNP_LAUNCH_FINISH,
+  KVM_SEV_SNP_LAUNCH_START,
+  KVM_SEV_SNP_LAUNCH_UPDATE,
+  PAGE_SIZE,
+  SNP_POLICY_RSVD_MBO,
+  snpPageTypes,
+} from '../../../abi/index.ts';
+import type { Folio } from '../../memory.ts';
+import { isAligned } from '../../ranges.ts';
+import { type Call, issue, putBack, struct } from './call.ts';
+import { SNP_POLICY_BITS, SnpContext } from './firmware.ts';
+
+const TYPES: readonly number[] = Object.values(snpPageTypes);
+const ID_BLOCK = 96;
+const ID_AUTH = 4096;
+
+export function launchStart(call: Call): number {
+  const { guest } = call;
+  if (!guest.isSnp) return -errno.ENOTTY;
+  const values = struct(call, KVM_SEV_SNP_LAUNCH_START);
+  if (!values) return -errno.EFAULT;
+  const { policy, flags } = values;
+  if (guest.context || flags !== 0) return -errno.EINVAL;
+  if (policy & ~SNP_POLICY_BITS || !(policy & SNP_POLICY_RSVD_MBO)) return -errno.EINVAL;
+  // Without the firmware there is no context, which KVM answers in its own way.
+  if (!guest.vm.isDriverFile(call.fd)) return -errno.ENOTTY;
+  const context = new SnpContext();
+  const refusal = issue(call, () => context.launchStart(policy));
+  if (refusal === 0) {
+    guest.context = context;
+    guest.launchFd = call.fd;
+  }
+  return refusal;
+}
+
+export function launchUpdate(call: Call): number {
+  const { guest } = call;
+  const { vm, context } = guest;
+  if (!guest.isSnp || !context) return -errno.EINVAL;
+  const values = struct(call, KVM_SEV_SNP_LAUNCH_UPDATE);
+  if (!values) return -errno.EFAULT;
+  const { gfn_start, uaddr, len, type, flags } = values;
+  if (len === 0n || !isAligned(len) || flags !== 0 || !TYPES.includes(type)) return -errno.EINVAL;
+  const isZero = type === snpPageTypes.zero;
+  const hasSource = !isZero && uaddr !== 0n;
+  if (!isZero && ((uaddr === 0n && !vm.convertsInPlace) || !isAligned(uaddr))) return -errno.EINVAL;
+  const gfn = Number(gfn_start);
+  if (!vm.hasGuestMemfd(gfn)) return -errno.EINVAL;
+  const pages = Number(len / BigInt(PAGE_SIZE));
+  const done = vm.populate(gfn, pages, hasSource ? uaddr : undefined, (at, folio, source) =>
+    addPage(call, at, folio, source, isZero),
+  );
+  if (done < 0) return -errno.EIO;
+  const bytes = BigInt(done) * BigInt(PAGE_SIZE);
+  const moved = { gfn_start: gfn_start + BigInt(done), len: len - bytes, uaddr: hasSource ? uaddr + bytes : uaddr };
+  return putBack(call, KVM_SEV_SNP_LAUNCH_UPDATE, { ...values, ...moved });
+}
+
+/** sev_gmem_post_populate(): a page that the firmware refuses is reclaimed. */
+function addPage(call: Call, gfn: number, folio: Folio, source: Uint8Array | undefined, isZero: boolean): number {
+  const { guest } = call;
+  const { platform, context } = guest;
+  if (platform.owner(folio)) return -errno.EEXIST;
+  if (source) folio.bytes.set(source);
+  if (isZero) folio.zero();
+  if (platform.rmp.assign(folio.pfn!, gfn, guest.asid!, '4K')) return -errno.EINVAL;
+  const refusal = issue(call, () => context!.launchUpdate(true));
+  if (refusal === 0) platform.validate(folio, { encrypted: true });
+  else platform.rmp.share(folio.pfn!, '4K');
+  return refusal;
+}
+
+export function launchFinish(call: Call): number {
+  const { guest } = call;
+  const { context } = guest;
+  if (!guest.isSnp) return -errno.ENOTTY;
+  if (!context) return -errno.EINVAL;
+  const values = struct(call, KVM_SEV_SNP_LAUNCH_FINISH);
+  if (!values) return -errno.EFAULT;
+  if (values.flags !== 0) return -errno.EINVAL;
+  // The vCPUs are sealed first, whatever becomes of the rest.
+  if (guest.vm.createdVcpus > 0) {
+    const refusal = issue(call, () => context.launchUpdate(true));
+    if (refusal !== 0) return refusal;
+    guest.sealVcpus();
+  }
+  if (values.id_block_en !== 0) {
+    const refusal = blob(call, values.id_block_uaddr, ID_BLOCK) || blob(call, values.id_auth_uaddr, ID_AUTH);
+    if (refusal !== 0) return refusal;
+  }
+  return issue(call, () => context.launchFinish(), guest.launchFd);
+}
+
+/** psp_copy_user_blob(). */
+function blob({ guest }: Call, address: bigint, size: number): number {
+  if (address === 0n) return -errno.EINVAL;
+  return guest.vm.process.read(address, size) ? 0 : -errno.EFAULT;
+}

@@ -1,0 +1,55 @@
+/** KVM_TDX_CAPABILITIES and KVM_TDX_GET_CPUID: what a TD may be given, and what it was given. */
+
+import { errno } from '../../../abi/errno.ts';
+import { KVM_TDX_CAPABILITIES, kvm_cpuid_entry2 } from '../../../abi/tdx.ts';
+import { kvm_cpuid2 } from '../../../abi/vcpu.ts';
+import {
+  CONFIGURABLE,
+  type CpuidEntry,
+  SUPPORTED_ATTRIBUTES,
+  SUPPORTED_XFAM,
+  tdCpuid,
+  USER_TDVMCALLS,
+} from './module.ts';
+import type { TdCall } from './td-commands.ts';
+
+function encode(header: Uint8Array, entries: readonly CpuidEntry[]): Uint8Array {
+  const bytes = new Uint8Array(header.length + entries.length * kvm_cpuid_entry2.size);
+  bytes.set(header);
+  for (const [i, entry] of entries.entries()) {
+    bytes.set(kvm_cpuid_entry2.encode(entry), header.length + i * kvm_cpuid_entry2.size);
+  }
+  return bytes;
+}
+
+/** Where the kvm_cpuid2 stands in a struct that ends in one. */
+export const cpuidAt = (struct: { readonly size: number }): number => struct.size - kvm_cpuid2.size;
+
+export function getCapabilities({ td, flags, data }: TdCall): number {
+  const { process } = td.vm;
+  const { struct } = KVM_TDX_CAPABILITIES;
+  if (flags !== 0) return -errno.EINVAL;
+  const head = process.read(data + BigInt(cpuidAt(struct)), kvm_cpuid2.size);
+  if (!head) return -errno.EFAULT;
+  if (kvm_cpuid2.decode(head).nent < CONFIGURABLE.length) return -errno.E2BIG;
+  const header = struct.encode({
+    supported_attrs: SUPPORTED_ATTRIBUTES,
+    supported_xfam: SUPPORTED_XFAM,
+    user_tdvmcallinfo_1_r11: USER_TDVMCALLS,
+    cpuid: { nent: CONFIGURABLE.length },
+  });
+  return process.write(data, encode(header, CONFIGURABLE)) ? 0 : -errno.EFAULT;
+}
+
+/** How many there are is told even where there is too little room for them. */
+export function getCpuid({ td, data }: TdCall): number {
+  const { process } = td.vm;
+  const head = process.read(data, kvm_cpuid2.size);
+  if (!head) return -errno.EFAULT;
+  const { nent, padding } = kvm_cpuid2.decode(head);
+  const entries = tdCpuid(td.parameters!.cpuid);
+  const header = kvm_cpuid2.encode({ nent: entries.length, padding });
+  if (!process.write(data, header)) return -errno.EFAULT;
+  if (nent < entries.length) return -errno.E2BIG;
+  return process.write(data, encode(header, entries)) ? 0 : -errno.EFAULT;
+}

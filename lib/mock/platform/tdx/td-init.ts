@@ -1,0 +1,55 @@
+/** KVM_TDX_INIT_VM: tdx_td_init() and setup_tdparams(), check by check. */
+
+import { errno } from '../../../abi/errno.ts';
+import { CPUID_ADDRESS_SIZES, KVM_TDX_INIT_VM, kvm_cpuid_entry2, tdxSharedBits } from '../../../abi/tdx.ts';
+import { kvm_cpuid2 } from '../../../abi/vcpu.ts';
+import {
+  addressWidth,
+  CONFIGURABLE,
+  type CpuidEntry,
+  findEntry,
+  isUnsupported,
+  SUPPORTED_ATTRIBUTES,
+  SUPPORTED_XFAM,
+} from './module.ts';
+import type { TdCall } from './td-commands.ts';
+import { cpuidAt } from './td-cpuid.ts';
+
+/** KVM_MAX_CPUID_ENTRIES. */
+const MAX_ENTRIES = 256;
+
+export function initVm({ td, flags, data }: TdCall): number {
+  const { struct } = KVM_TDX_INIT_VM;
+  if (td.parameters) return -errno.EINVAL;
+  if (flags !== 0) return -errno.EINVAL;
+  const head = td.vm.process.read(data + BigInt(cpuidAt(struct)), kvm_cpuid2.size);
+  if (!head) return -errno.EFAULT;
+  const { nent, padding } = kvm_cpuid2.decode(head);
+  if (nent > MAX_ENTRIES) return -errno.E2BIG;
+  const bytes = td.vm.process.read(data, struct.size + nent * kvm_cpuid_entry2.size);
+  if (!bytes) return -errno.EFAULT;
+  const { attributes, xfam, reserved } = struct.decode(bytes);
+  if (reserved.some((word) => word !== 0n) || padding !== 0) return -errno.EINVAL;
+  if (td.vm.createdVcpus > 0) return -errno.EBUSY;
+  if (attributes & ~SUPPORTED_ATTRIBUTES || xfam & ~SUPPORTED_XFAM) return -errno.EINVAL;
+  const cpuid = entriesIn(bytes.subarray(struct.size), nent);
+  const sharedBit = sharedBitFor(cpuid);
+  if (sharedBit === undefined || !areConfigurable(cpuid)) return -errno.EINVAL;
+  td.parameters = { attributes, xfam, cpuid, sharedBit };
+  return 0;
+}
+
+const entriesIn = (bytes: Uint8Array, count: number): CpuidEntry[] =>
+  Array.from({ length: count }, (_, i) => kvm_cpuid_entry2.decode(bytes.subarray(i * kvm_cpuid_entry2.size)));
+
+/** setup_tdparams_eptp_controls(). */
+function sharedBitFor(cpuid: readonly CpuidEntry[]): bigint | undefined {
+  const sizes = findEntry(cpuid, CPUID_ADDRESS_SIZES, 0);
+  return sizes && tdxSharedBits[addressWidth(sizes)];
+}
+
+/** setup_tdparams_cpuids(): every entry must be one of those that can be chosen. */
+function areConfigurable(cpuid: readonly CpuidEntry[]): boolean {
+  const found = CONFIGURABLE.flatMap(({ function: leaf, index }) => findEntry(cpuid, leaf, index) ?? []);
+  return !found.some(isUnsupported) && found.length === cpuid.length;
+}

@@ -1,0 +1,134 @@
+/** Whose a page is, as the hardware has it: from a guest's first access to the conversion, and what others meet on it. */
+
+import { describe, expect, test } from 'vitest';
+import { type Host, launch, openHost } from '../../../lib/kvm/index.ts';
+import { Journal } from '../../../lib/mock/journal.ts';
+import { Folio } from '../../../lib/mock/memory.ts';
+import { createPlatform, type HostVm, reachOutside } from '../../../lib/mock/platform/index.ts';
+
+const PAGE = 0x1000;
+const HUGE = 512 * PAGE;
+const GPA = 0x1_0000_0000n;
+
+async function guestOf(host: Host, type: 'snp' | 'tdx', size: number, hugePageSize?: '2M') {
+  const vm = await host.createVm({ type });
+  const gmem = await vm.createGuestMemfd({
+    size,
+    mmap: true,
+    initially: 'shared',
+    ...(hugePageSize && { hugePageSize }),
+  });
+  await vm.setMemoryRegion({ slot: 0, guestPhysAddr: GPA, size, gmem });
+  await launch(vm);
+  const owner = (page: number) => host.mock!.pageOwner(gmem.fd, page * PAGE);
+  return { vm, gmem, owner, guest: host.mock!.guest(vm.fd) };
+}
+
+describe.each([
+  { type: 'snp', platform: 'sev-snp' },
+  { type: 'tdx', platform: 'tdx' },
+] as const)('$type', ({ type, platform }) => {
+  test('a page is the guest’s from its first private access to the conversion', async () => {
+    await using host = await openHost({ backend: 'mock', kernel: 'inplace-v13', platform });
+    const { gmem, owner, guest } = await guestOf(host, type, 2 * PAGE);
+    await gmem.convert({ offset: 0, size: 2 * PAGE, to: 'private' });
+    expect([owner(0), host.mock!.guestPages]).toEqual([undefined, 0]);
+    expect(guest.read(GPA, 1, { access: 'private' }).ok).toBe(true);
+    expect([owner(0), owner(1)]).toEqual([{ size: '4K', accepted: true }, undefined]);
+    await gmem.convert({ offset: 0, size: PAGE, to: 'shared' });
+    expect([owner(0), host.mock!.guestPages]).toEqual([undefined, 0]);
+  });
+
+  test('nothing is the guest’s once its file, or its VM, is gone', async () => {
+    await using host = await openHost({ backend: 'mock', kernel: 'rfc-v2', platform });
+    const { gmem, guest, vm } = await guestOf(host, type, 4 * PAGE);
+    await gmem.convert({ offset: 0, size: 4 * PAGE, to: 'private' });
+    guest.write(GPA, new Uint8Array(4 * PAGE).fill(1));
+    expect(host.mock!.guestPages).toBe(4);
+    await gmem.punchHole({ offset: 0, size: PAGE });
+    expect(host.mock!.guestPages).toBe(3);
+    await gmem.close();
+    await vm.close();
+    expect(host.mock!.guestPages).toBe(0);
+  });
+});
+
+describe('huge pages on SEV-SNP', () => {
+  const open = () => openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'sev-snp' });
+
+  test('are given as one entry of the RMP, and smashed by a conversion of a part', async () => {
+    await using host = await open();
+    const { gmem, owner, guest } = await guestOf(host, 'snp', HUGE, '2M');
+    await gmem.convert({ offset: 0, size: HUGE, to: 'private' });
+    guest.write(GPA + 5n, Uint8Array.of(1));
+    guest.write(GPA + BigInt(7 * PAGE), Uint8Array.of(7));
+    expect([owner(0), host.mock!.guestPages]).toEqual([{ size: '2M', accepted: true }, 512]);
+    await gmem.convert({ offset: 3 * PAGE, size: PAGE, to: 'shared' });
+    expect([owner(3), owner(2)?.size, host.mock!.guestPages]).toEqual([undefined, '4K', 511]);
+    expect(guest.read(GPA + BigInt(7 * PAGE), 1)).toEqual({ ok: true, bytes: Uint8Array.of(7) });
+    await gmem.close();
+    await host.close();
+  });
+
+  test('nothing is left of an entry when the page is gone', async () => {
+    await using host = await open();
+    const { gmem, guest, vm } = await guestOf(host, 'snp', HUGE, '2M');
+    await gmem.convert({ offset: 0, size: HUGE, to: 'private' });
+    guest.write(GPA, Uint8Array.of(1));
+    await gmem.convert({ offset: 3 * PAGE, size: PAGE, to: 'shared' });
+    await gmem.close();
+    await vm.close();
+    expect([host.mock!.guestPages, host.mock!.pagesInUse]).toEqual([0, 0]);
+  });
+});
+
+describe('others', () => {
+  const vm = { number: 1, type: 0 } as HostVm;
+
+  test.each(['software-protected', 'sev-snp', 'tdx'] as const)('%s: reach a page of the host’s as it is', (name) => {
+    const platform = createPlatform(name);
+    const folio = new Folio(7);
+    folio.bytes.fill(3);
+    for (const by of ['host', 'device'] as const) {
+      for (const write of [false, true]) expect(platform.reach(folio, { by, write })).toEqual({ outcome: 'reached' });
+    }
+    expect(platform.seenOutside(folio)).toEqual(new Uint8Array(PAGE).fill(3));
+    expect(platform.createGuest(vm).isLaunched).toBe(true);
+  });
+
+  test('SEV-SNP: read noise from a guest’s page, and their writes fault', async () => {
+    await using host = await openHost({ backend: 'mock', kernel: 'inplace-v13', platform: 'sev-snp' });
+    expect(host.features.vmTypes).toContain('snp');
+    const platform = createPlatform('sev-snp') as import('../../../lib/mock/platform/snp/snp.ts').SnpPlatform;
+    const journal = new Journal();
+    const folio = new Folio(7);
+    platform.rmp.assign(7, 0x107, 5, '4K');
+    platform.validate(folio, { encrypted: true });
+    folio.bytes.fill(3);
+    const where = { target: 'inode 1', page: 0 };
+    expect(reachOutside({ platform, journal }, folio, { by: 'device', write: false }, where).outcome).toBe(
+      'ciphertext',
+    );
+    expect(reachOutside({ platform, journal }, folio, { by: 'host', write: true }, where)).toEqual({
+      outcome: 'blocked',
+      fault: 'RMP fault, the page is assigned to the guest with ASID 5',
+    });
+    expect(platform.seenOutside(folio)).not.toEqual(new Uint8Array(PAGE).fill(3));
+    expect(journal.entries.map(({ step, detail }) => `${step}: ${detail}`)).toEqual([
+      'hazard: device reads ciphertext',
+      'hazard: host writes: RMP fault, the page is assigned to the guest with ASID 5',
+    ]);
+    expect(platform.machineCheck).toBeUndefined();
+  });
+
+  test('TDX: bring the host down', () => {
+    const platform = createPlatform('tdx') as import('../../../lib/mock/platform/tdx/tdx.ts').TdxPlatform;
+    const journal = new Journal();
+    const folio = new Folio(7);
+    platform.owners.set(7, { folio, state: 'mapped' });
+    const where = { target: 'inode 1', page: 4 };
+    reachOutside({ platform, journal }, folio, { by: 'device', write: true }, where);
+    expect(platform.machineCheck).toBe('a page of a TD was written by the device through a shared mapping');
+    expect(journal.entries).toMatchObject([{ step: 'hazard', target: 'inode 1', start: 4, end: 5 }]);
+  });
+});
