@@ -10,6 +10,8 @@ export default defineConfig({
     // Vitest leaves one processor to itself, which is half of a small machine.
     maxWorkers: '100%',
     testTimeout: 20_000,
+    // The mock checks its own rules after every call.
+    env: { GMEM_INVARIANTS: '1' },
     projects: [
       // Modules are loaded once a process, not once a file.
       { extends: true, test: { name: 'together', isolate: false, include: ['test/**/*.test.ts'], exclude: ALONE } },

@@ -29,6 +29,7 @@ const MOCK_OPTIONS = [
   'memlock',
   'hugePages',
   'gmemInPlaceConversion',
+  'invariants',
 ] as const satisfies (keyof MockOptions)[];
 
 export function checkHostOptions(options: HostOptions): void {

@@ -7,6 +7,7 @@ import { checkAlive, mortal } from './crash.ts';
 import type { Faults } from './faults.ts';
 import { type GuestMemfdInode, hostFault, memoryError } from './guest-memfd/index.ts';
 import { type DmaEngine, dmaEngine, type IommuSystem, makePrivateSide } from './iommu/index.ts';
+import { violations } from './invariants/index.ts';
 import type { IommuPolicy } from './iommu/policy.ts';
 import type { Journal } from './journal.ts';
 import { GuestMemfdFile, type Machine, VmFile } from './kvm/index.ts';
@@ -63,6 +64,8 @@ export interface MockControls {
   readonly guestPages: number;
   /** How the hardware has given the file's page to a guest; undefined where it has not. */
   pageOwner(fd: number, offset: bigint | number): PageOwner | undefined;
+  /** Which of the mock's own rules are broken now, each in a sentence: none, or it is a bug of the mock. */
+  violations(): readonly string[];
   pin(fd: number, offset: bigint | number, length: number): Pin;
   /** Somebody holds the page at `offset` during its next `attempts` reference checks, and then lets go. */
   transientReference(fd: number, offset: bigint | number, attempts: number): void;
@@ -107,6 +110,7 @@ export function makeControls(machine: Machine, { host: iommu }: IommuSystem): Mo
       const folio = gmemOf(fd).inode.filemap.get(firstPage(offset, PAGE_SIZE));
       return folio && machine.platform.owner(folio);
     },
+    violations: () => violations(machine),
     pin: (fd, offset, length) => pin(gmemOf(fd).inode, offset, length),
     transientReference: (fd, offset, attempts) => {
       const { inode } = gmemOf(fd);

@@ -99,6 +99,18 @@ export class HostMemory {
     if (folio.pfn !== undefined) this.onFree(folio.pfn, 1);
   }
 
+  /** Processes that have memory mapped. */
+  readonly users = new Set<object>();
+
+  /** Pages that only those have who hold them. */
+  orphans(): Iterable<Folio> {
+    return this.#orphans.keys();
+  }
+
+  get orphaned(): number {
+    return this.#orphans.size;
+  }
+
   /** Folios that left the page cache while pinned, and who counts them. */
   readonly #orphans = new Map<Folio, () => void>();
 }

@@ -11,6 +11,7 @@ import { type MockControls, makeControls } from './controls.ts';
 import { mortalCalls } from './crash.ts';
 import { Faults } from './faults.ts';
 import { type HugePagePools, makePools, type PoolSize, poolSizes } from './huge-page-pool.ts';
+import { afterEveryCall, violations } from './invariants/index.ts';
 import { type DeviceOption, IommuSystem } from './iommu/index.ts';
 import { type IommuPolicy, iommuPolicies } from './iommu/policy.ts';
 import { Journal } from './journal.ts';
@@ -55,6 +56,11 @@ export interface MockOptions {
    * parameter kvm.gmem_in_place_conversion. Default: the configuration without the parameter, where it is always on.
    */
   readonly gmemInPlaceConversion?: boolean;
+  /**
+   * Whether the mock checks its own rules after every system call, and throws where one is broken. Default: what the
+   * environment variable GMEM_INVARIANTS says (1 or nothing).
+   */
+  readonly invariants?: boolean;
 }
 
 export interface Mock {
@@ -77,6 +83,11 @@ function profileFor(options: MockOptions): Profile {
   return withInPlaceParameter(profile, parameter);
 }
 
+function checksItself({ invariants = process.env['GMEM_INVARIANTS'] === '1' }: MockOptions): boolean {
+  if (typeof invariants !== 'boolean') throw wrongType('invariants', 'a boolean', invariants);
+  return invariants;
+}
+
 function poolsFor({ hugePages = {} }: MockOptions): HugePagePools {
   const totals: Record<PoolSize, number> = {
     ...DEFAULT_HUGE_PAGES,
@@ -95,6 +106,7 @@ const MOCK_OPTIONS = [
   'devices',
   'hugePages',
   'gmemInPlaceConversion',
+  'invariants',
 ] as const satisfies (keyof MockOptions)[];
 
 /** @throws TypeError, RangeError for options it does not know. */
@@ -117,6 +129,8 @@ export function createMock(options: MockOptions = {}): Mock {
     fds: new FdTable(),
     addressSpace: new AddressSpace(memory),
     paths: [],
+    vms: new Set(),
+    inodes: new Set(),
     nextNumber: () => ++number,
   };
   const iommu = new IommuSystem(machine, {
@@ -127,7 +141,8 @@ export function createMock(options: MockOptions = {}): Mock {
   });
   machine.paths.push(iommu);
   const bare = new MockCalls(machine);
-  const calls = mortalCalls(machine, bare);
+  const mortal = mortalCalls(machine, bare);
+  const calls = checksItself(options) ? afterEveryCall(mortal, machine, violations) : mortal;
   const twins = withTwins(calls, {
     ...blockingCalls(machine, calls),
     race: raceCall(calls, bare.mappings),

@@ -51,7 +51,8 @@ function defaultPlatforms(kernel: ProfileName, named: boolean): readonly Platfor
 
 /** How a group's host is opened. */
 export function hostOptions({ backend, kernel, platform, dialect }: GroupSpec): HostOptions {
-  return { backend, ...(kernel && { kernel }), ...(platform && { platform }), ...(dialect && { dialect }) };
+  const checks = backend === 'mock' ? { invariants: true } : {};
+  return { backend, ...checks, ...(kernel && { kernel }), ...(platform && { platform }), ...(dialect && { dialect }) };
 }
 
 /** As a group is called before its host is known. */
@@ -61,7 +62,8 @@ export function specName({ backend, kernel, platform }: GroupSpec): string {
 
 /** The arguments of `gmem selftest` that run this group alone. */
 export function groupArguments(spec: GroupSpec): string {
-  return Object.entries(hostOptions(spec))
+  const { invariants: _, ...options } = hostOptions(spec);
+  return Object.entries(options)
     .map(([name, value]) => `--${name} ${value}`)
     .join(' ');
 }

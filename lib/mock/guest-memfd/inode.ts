@@ -19,6 +19,8 @@ export type Shareability = 'shared' | 'private';
 
 /** A process's mapping of the file: what unmap_mapping_pages() reaches. */
 export interface HostMapping {
+  /** Which of the file's pages the process has in its page table. */
+  mappedFilePages(): Iterable<readonly [page: number, folio: Folio]>;
   unmapFilePages(range: PageRange): void;
 }
 

@@ -39,6 +39,7 @@ export class GuestMemfdFile extends MockFile implements Client {
     this.inode = inode;
     this.#pages = new InodePages(inode);
     inode.clients.add(this);
+    vm.machine.inodes.add(inode);
   }
 
   override ioctl(request: number, user: UserMemory): number {
@@ -152,7 +153,10 @@ export class GuestMemfdFile extends MockFile implements Client {
     this.inode.record('invalidate-end', everything, { reason: 'release' });
     for (const { slot } of this.#reached(everything)) slot.gmem!.file = undefined;
     this.inode.clients.delete(this);
-    if (this.inode.clients.size === 0) this.inode.evict();
+    if (this.inode.clients.size === 0) {
+      this.inode.evict();
+      this.vm.machine.inodes.delete(this.inode);
+    }
     this.vm.put();
   }
 }

@@ -1,12 +1,14 @@
 /** What all VMs of one mock kernel share. */
 
 import type { Faults } from '../faults.ts';
+import type { GuestMemfdInode } from '../guest-memfd/index.ts';
 import type { HugePagePools } from '../huge-page-pool.ts';
 import type { Journal } from '../journal.ts';
 import type { HostMemory } from '../memory.ts';
 import type { Platform } from '../platform/index.ts';
 import type { AddressSpace, FdTable, PathSource } from '../process/index.ts';
 import type { Profile } from '../profile.ts';
+import type { Vm } from './vm.ts';
 
 export interface Machine {
   readonly profile: Profile;
@@ -19,6 +21,9 @@ export interface Machine {
   readonly addressSpace: AddressSpace;
   /** Files of other parts of the kernel. */
   readonly paths: PathSource[];
+  /** VMs and guest_memfds that live, whoever keeps them. */
+  readonly vms: Set<Vm>;
+  readonly inodes: Set<GuestMemfdInode>;
   /** The next inode or VM number. */
   nextNumber(): number;
 }

@@ -55,6 +55,12 @@ export class Stage2 {
     return undefined;
   }
 
+  *entries(): Generator<Translation> {
+    for (const { entries } of this.#levels) {
+      for (const [, translation] of entries.within(0, Number.MAX_SAFE_INTEGER)) yield translation;
+    }
+  }
+
   /** kvm_mmu_invalidate_begin() and _range_add(): of several ranges, one is kept that holds them all. */
   beginInvalidation(range: PageRange): void {
     this.#invalidated = this.#invalidations === 0 ? range : union(this.#invalidated, range);

@@ -40,6 +40,7 @@ export class Vm {
     this.machine = machine;
     this.type = type;
     this.number = machine.nextNumber();
+    machine.vms.add(this);
     this.host = hostVm(this);
     this.hardware = machine.platform.createGuest(this.host);
     machine.addressSpace.notifiers.add(this.#onHostUnmap);
@@ -68,6 +69,7 @@ export class Vm {
     this.machine.addressSpace.notifiers.delete(this.#onHostUnmap);
     for (const slot of this.slots.all()) this.removeSlot(slot);
     this.hardware.destroy();
+    this.machine.vms.delete(this);
   }
 
   /** Drops translations of a guest range and says so. */

@@ -102,6 +102,7 @@ export class AddressSpace {
   #adopt(vma: Vma): void {
     vma.options.file?.get();
     this.#vmas.set(vma.options.address, vma);
+    this.#memory.users.add(this);
     // A page left free after each mapping, so that running over its end is noticed.
     if (vma.end >= this.#next) this.#next = vma.end + BigInt(PAGE_SIZE);
   }
@@ -118,7 +119,10 @@ export class AddressSpace {
     vma.drop(0, vma.options.pages);
     vma.options.file?.munmap(vma);
     vma.options.file?.put();
-    if (this.#vmas.size === 0) this.#next = FIRST_ADDRESS;
+    if (this.#vmas.size === 0) {
+      this.#next = FIRST_ADDRESS;
+      this.#memory.users.delete(this);
+    }
     return 0;
   }
 

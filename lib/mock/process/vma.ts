@@ -90,6 +90,12 @@ export class Vma implements FileMapping, PageOwner {
     return this.#entries.get(page) !== undefined;
   }
 
+  /** The file's pages that the process has in its page table. */
+  *mappedFilePages(): Generator<[page: number, folio: Folio]> {
+    const { filePage, pages } = this.options;
+    for (const [page, { folio, owned }] of this.#entries.within(0, pages)) if (!owned) yield [filePage + page, folio];
+  }
+
   /** unmap_mapping_range(): drops the entries of these file pages. Pages of this mapping's own stay. */
   unmapFilePages(range: PageRange): void {
     const start = Math.max(0, range.start - this.options.filePage);

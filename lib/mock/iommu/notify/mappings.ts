@@ -3,7 +3,7 @@
  * conversion or a truncation does to them is the policy's affair, and where that is the notifier, the hardware's.
  */
 
-import type { Client, Filter, GuestMemfdInode } from '../../guest-memfd/index.ts';
+import type { Client, Filter, GuestMemfdInode, OutsideRange } from '../../guest-memfd/index.ts';
 import type { Reason } from '../../journal.ts';
 import { OverlapMap } from '../../overlap-map.ts';
 import type { Platform } from '../../platform/index.ts';
@@ -47,6 +47,13 @@ export class GuestMemfdMappings implements Client {
     this.#byArea.delete(area);
     this.#places.remove(place.pages.inFile(area.range), place);
     if (this.#byArea.size === 0) this.#inode.clients.delete(this);
+  }
+
+  *outsideRanges(): Generator<OutsideRange> {
+    for (const { area, pages } of this.#byArea.values()) {
+      const follows = pages.policy !== 'trust-vmm' && !this.#platform.keepsTranslations;
+      for (const mapped of pages.mapped(area.range)) yield { ...pages.inFile(mapped), side: pages.side, follows };
+    }
   }
 
   /** Maps are held off by the inode itself for as long as it changes: see `hold-off.ts`. */
