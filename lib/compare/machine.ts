@@ -4,7 +4,7 @@ import { PAGE_SIZE } from '../abi/linux.ts';
 import { GuestRam } from '../guest-ram/index.ts';
 import type { VmType } from '../host/index.ts';
 import type { Ioas } from '../iommu/index.ts';
-import { type Host, openHost } from '../kvm/index.ts';
+import { type Host, LAUNCHABLE, launch, openHost } from '../kvm/index.ts';
 import type { DmaEngine, MockControls, PlatformName, ProfileName } from '../mock/index.ts';
 import { type DesignName, policyOf } from './designs.ts';
 
@@ -54,6 +54,7 @@ export async function startMachine({ kernel, platform, design, size }: MachineOp
 async function build(host: Host, platform: PlatformName, size: number): Promise<Machine> {
   const mock = host.mock!;
   const vm = await host.createVm({ type: VM_TYPES[platform] });
+  if (LAUNCHABLE.includes(vm.type)) await launch(vm);
   const ram = await GuestRam.create(vm, { size, initially: 'private', regions: [{ slot: 0, guestPhysAddr: GPA }] });
   const iommufd = await host.iommufd();
   const ioas = await iommufd.allocIoas();

@@ -4,12 +4,15 @@ import { CALL_NAMES } from '../../syscalls/seam.ts';
 import type { MortalCalls } from '../crash.ts';
 import type { Machine } from '../kvm/index.ts';
 
-/** A machine with more to look at than this is not looked at after every call. */
-const EVERY_CALL = 2_000;
+/**
+ * How much there is to look at that one call may cost. A machine with no more than this is looked at after every call, a
+ * larger one as often as that pays for: what went wrong in it shows some calls later.
+ */
+const EVERY_CALL = 64;
 
-/** Something to look at: a run of states, a translation. */
-function sizeOf({ inodes, vms }: Machine): number {
-  let size = 0;
+/** Something to look at: a run of states, a page, a translation. */
+function sizeOf({ inodes, memory, vms }: Machine): number {
+  let size = memory.pagesInUse;
   for (const { shareability } of inodes) size += shareability.runs;
   for (const { stage2 } of vms) size += stage2.size;
   return size;

@@ -1,5 +1,6 @@
 /** A guest's translation is for what the page is, and leads to the page that is there: none survives its invalidation. */
 
+import { KVM_X86_DEFAULT_VM } from '../../abi/kvm.ts';
 import { isPrivate } from '../kvm/guest.ts';
 import type { Vm } from '../kvm/vm.ts';
 import { page, type Rule } from './rule.ts';
@@ -14,29 +15,22 @@ export const guestTranslations: Rule = {
 function* ofVm(vm: Vm): Generator<string> {
   for (const { gfns, private: asPrivate, used } of vm.stage2.entries()) {
     const slot = vm.slots.find(gfns.start);
-    const where = `guest ${page(gfns.start)} of vm ${vm.number}`;
+    const where = (): string => `guest ${page(gfns.start)} of vm ${vm.number}`;
     if (!slot) {
-      yield `${where} is translated, and no memory region has it`;
+      yield `${where()} is translated, and no memory region has it`;
       continue;
     }
     if (!asPrivate && !slot.gmem?.only) continue;
     const { file, firstPage } = slot.gmem!;
     if (!file) {
-      yield `${where} is translated to a file that is gone`;
+      yield `${where()} is translated to a file that is gone`;
       continue;
     }
-    const first = gfns.start - slot.baseGfn + firstPage;
-    const [state] = vm.type === 0 ? [false] : [isPrivate(vm, gfns.start, slot)];
-    if (state !== asPrivate) yield `${where} is ${state ? 'private' : 'shared'}, and translated as the other`;
-    for (const folio of used()) {
-      if (!isOf(file.inode.filemap.within(first, first + gfns.end - gfns.start), folio)) {
-        yield `${where} leads to a page that the file does not have`;
-      }
+    const state = vm.type !== KVM_X86_DEFAULT_VM && isPrivate(vm, gfns.start, slot);
+    if (state !== asPrivate) yield `${where()} is ${state ? 'private' : 'shared'}, and translated as the other`;
+    const ahead = firstPage - slot.baseGfn;
+    for (const [gfn, folio] of used()) {
+      if (file.inode.filemap.get(gfn + ahead) !== folio) yield `${where()} leads to a page that the file does not have`;
     }
   }
-}
-
-function isOf(pages: Iterable<readonly [number, object]>, folio: object): boolean {
-  for (const [, present] of pages) if (present === folio) return true;
-  return false;
 }

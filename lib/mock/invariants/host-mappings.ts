@@ -8,9 +8,9 @@ export const hostMappings: Rule = {
     for (const inode of inodes) {
       for (const mapping of inode.mappings) {
         for (const [index, folio] of mapping.mappedFilePages()) {
-          const where = `${page(index)} of ${inode.title}`;
-          if (inode.shareability.get(index) === 'private') yield `a process maps ${where}, which is private`;
-          if (inode.filemap.get(index) !== folio) yield `a process maps what was ${where} before it was dropped`;
+          const where = (): string => `${page(index)} of ${inode.title}`;
+          if (inode.shareability.get(index) === 'private') yield `a process maps ${where()}, which is private`;
+          if (inode.filemap.get(index) !== folio) yield `a process maps what was ${where()} before it was dropped`;
         }
       }
     }

@@ -141,8 +141,8 @@ function mapsHugePage(vm: Vm, gfns: PageRange, huge: HugePage, ahead: number, ki
     if (kind.private) vm.hardware.makePrivate(gfn, page, true);
     return page;
   };
-  const used = function* (): Generator<Folio> {
-    for (const [, page] of huge.within(gfns.start + ahead, gfns.end + ahead)) yield page;
+  const used = function* (): Generator<[gfn: number, folio: Folio]> {
+    for (const [page, folio] of huge.within(gfns.start + ahead, gfns.end + ahead)) yield [page - ahead, folio];
   };
   return { gfns, folio, used, ...kind };
 }

@@ -15,8 +15,8 @@ export interface Translation {
   readonly private: boolean;
   /** The host's page behind one of them. */
   folio(gfn: number): Folio;
-  /** Those of the host's pages that anybody has used. */
-  used(): Iterable<Folio>;
+  /** Those of the host's pages that anybody has used, by guest page. */
+  used(): Iterable<readonly [gfn: number, folio: Folio]>;
 }
 
 export type Kind = Pick<Translation, 'writable' | 'private'>;
@@ -24,7 +24,7 @@ export type Kind = Pick<Translation, 'writable' | 'private'>;
 export const mapsPage = (gfn: number, folio: Folio, kind: Kind): Translation => ({
   gfns: { start: gfn, end: gfn + 1 },
   folio: () => folio,
-  used: () => [folio],
+  used: () => [[gfn, folio]],
   ...kind,
 });
 
