@@ -1,4 +1,4 @@
-export type { CheckOptions, DeviceRead, Discrepancy } from './check.ts';
+export type { CheckOptions, DeviceRead, Discrepancy, GuestRead } from './check.ts';
 export type { DmaPiece, DmaSpace } from './dma-space.ts';
 export { type DmaTarget, ioasSpace, type MapBy } from './dma-targets.ts';
 export { type AttachOptions, type GuestConvertRange, GuestRam } from './guest-ram.ts';

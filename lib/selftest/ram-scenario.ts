@@ -5,10 +5,12 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type Dialect, PAGE_SIZE } from '../abi/index.ts';
-import { GuestRam, type RamStep } from '../guest-ram/index.ts';
-import type { Guest, Vm } from '../kvm/index.ts';
+import { GuestRam, type GuestRead, type RamStep } from '../guest-ram/index.ts';
+import type { Vm } from '../kvm/index.ts';
 import type { T } from './context.ts';
 import { IOVA, PAGE } from './dma.ts';
+import { hasProtectedState } from './facts.ts';
+import type { Guest } from './guest.ts';
 import { type RamDevice, type RamMode, ramDevice, ramDeviceRequires } from './ram-device.ts';
 import type { Requires } from './requires.ts';
 import type { State } from './scenario.ts';
@@ -35,18 +37,20 @@ export interface RamOptions {
 }
 
 export class RamScenario {
+  readonly vm: Vm;
   readonly ram: GuestRam;
   readonly device: RamDevice;
-  readonly guest: Guest;
+  readonly #guest: Guest;
   readonly #t: T;
   readonly #mode: RamMode;
 
-  private constructor(t: T, mode: RamMode, parts: { ram: GuestRam; device: RamDevice; guest: Guest }) {
+  private constructor(t: T, mode: RamMode, parts: { vm: Vm; ram: GuestRam; device: RamDevice }) {
     this.#t = t;
     this.#mode = mode;
+    this.vm = parts.vm;
     this.ram = parts.ram;
     this.device = parts.device;
-    this.guest = parts.guest;
+    this.#guest = t.guest(parts.vm);
   }
 
   /** The device has it where the guest has it. All of it is undone with the case. */
@@ -56,14 +60,17 @@ export class RamScenario {
     const device = await ramDevice(t, mode);
     const ram = await GuestRam.create(vm, { size: pages * PAGE_SIZE, initially, regions });
     t.defer(() => ram.close());
-    const guest = await vm.createGuest();
-    t.defer(() => guest.close());
-    return new RamScenario(t, mode, { ram, device, guest });
+    return new RamScenario(t, mode, { vm, ram, device });
   }
 
   /** Whether both states of a page are one page, and hardware leaves it alone. */
   get keepsContents(): boolean {
-    return this.isInPlace && !this.guest.hasPrivateBit;
+    return this.isInPlace && !this.hasPrivateBit;
+  }
+
+  /** Whether the guest says itself what it takes a page for, and hardware guards what is its own. */
+  get hasPrivateBit(): boolean {
+    return hasProtectedState(this.vm.type);
   }
 
   get isInPlace(): boolean {
@@ -113,12 +120,12 @@ export class RamScenario {
   }
 
   async guestStores(page: number, byte: number, access: State): Promise<void> {
-    const stored = await this.guest.write(this.iova(page), Uint8Array.of(byte), this.#takesFor(access));
+    const stored = await this.#guest.write(this.iova(page), Uint8Array.of(byte), this.#takesFor(access));
     this.#t.equal(stored, { ok: true }, `the guest writes page ${page}`);
   }
 
   async guestFinds(page: number, byte: number, access: State): Promise<void> {
-    const read = await this.guest.read(this.iova(page), 1, this.#takesFor(access));
+    const read = await this.#guest.read(this.iova(page), 1, this.#takesFor(access));
     this.#t.equal(read, { ok: true, bytes: Uint8Array.of(byte) }, `what the guest finds on page ${page}`);
   }
 
@@ -147,7 +154,7 @@ export class RamScenario {
 
   /** Host, guest and device see every page as its state says. A real device takes its time, and sees the ends of runs. */
   async agree(when: string): Promise<void> {
-    const { guest, device } = this;
+    const { reads: guest, device } = this;
     const pages = this.#mode === 'mock-domain' ? 'all' : 'ends';
     const differences = await this.ram.check({ guest, device: device.read, pages });
     this.#t.equal(differences, [], `differences ${when}`);
@@ -168,9 +175,22 @@ export class RamScenario {
     return steps;
   }
 
-  #takesFor(access: State): { access?: State } {
-    return this.guest.hasPrivateBit ? { access } : {};
+  /** What the guest reads, for `ram.check()`. */
+  get reads(): GuestRead {
+    return guestReads(this.#guest, this.hasPrivateBit);
   }
+
+  #takesFor(access: State): State | undefined {
+    return this.hasPrivateBit ? access : undefined;
+  }
+}
+
+/** What a guest reads, for `ram.check()`. */
+export function guestReads(guest: Guest, hasPrivateBit: boolean): GuestRead {
+  return async (gpa, length, state) => {
+    const read = await guest.read(gpa, length, hasPrivateBit ? state : undefined);
+    return read.ok ? read.bytes : undefined;
+  };
 }
 
 export const markOf = (page: number): number => 0x40 + page;

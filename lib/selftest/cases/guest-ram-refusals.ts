@@ -63,9 +63,9 @@ const taken = defineCase<RamMode>({
     t.equal(s.pieces, [], 'pieces that the device has');
     t.equal(s.ram.states().length, 1, 'runs of pages of one state');
     // What is in the way is all that there is; a container cannot be asked.
-    const differences = (await s.ram.check({ guest: s.guest, pages: 'all' })).map(({ who, offset }) => [who, offset]);
+    const differences = (await s.ram.check({ guest: s.reads, pages: 'all' })).map(({ who, offset }) => [who, offset]);
     t.equal(differences, s.knowsSpace ? [['space', 3n * PAGE]] : [], 'differences after the refusal');
-    if (!s.guest.hasPrivateBit) await s.guestFinds(2, 0x62, 'private');
+    if (!s.hasPrivateBit) await s.guestFinds(2, 0x62, 'private');
     await s.deviceFinds(3, 0x99);
     await s.deviceIsRefused(2);
     t.succeeds(await s.device.unmap(s.iova(3), PAGE_SIZE), 'unmapping what is in the way');

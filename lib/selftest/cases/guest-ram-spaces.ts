@@ -4,8 +4,9 @@ import { PAGE_SIZE } from '../../abi/index.ts';
 import { GuestRam } from '../../guest-ram/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { IOVA, memory, PAGE } from '../dma.ts';
+import { hasProtectedState } from '../facts.ts';
 import { ramDevice } from '../ram-device.ts';
-import { ramRequires } from '../ram-scenario.ts';
+import { guestReads, ramRequires } from '../ram-scenario.ts';
 
 const HALF = 4 * PAGE_SIZE;
 const RETRY = { retry: { attempts: 100, delayMs: 1 } };
@@ -28,8 +29,7 @@ const twoOfEach = defineCase({
       ],
     });
     t.defer(() => ram.close());
-    const guest = await vm.createGuest();
-    t.defer(() => guest.close());
+    const guest = guestReads(t.guest(vm), hasProtectedState(vm.type));
     for (const { target } of [one, other]) t.succeeds(await ram.tryAttach(target), 'giving a device what is shared');
     const agree = async (when: string): Promise<void> => {
       for (const device of [one, other]) {

@@ -100,7 +100,7 @@ const checkTells = defineCase<RamMode>({
     await s.attach();
     await s.mark();
     const seen = async (): Promise<unknown[]> => {
-      const { guest, device } = s;
+      const { reads: guest, device } = s;
       const differences = await s.ram.check({ guest, device: device.read });
       return differences.map(({ who, offset, found }) => [who, offset, found.replace(/^IOAS \d+ /, '')]);
     };
@@ -133,7 +133,6 @@ const closed = defineCase<RamMode>({
     await s.attach();
     await s.mark();
     await s.deviceFinds(1, markOf(1));
-    await s.guest.close();
     await s.ram.close();
     for (const page of [0, 1])
       t.equal(await s.device.read(s.iova(page), 1), undefined, `the device reads page ${page}`);
