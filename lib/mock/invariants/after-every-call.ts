@@ -19,7 +19,11 @@ function sizeOf({ inodes, memory, vms }: Machine): number {
 }
 
 /** `check` answers what is wrong. A call made in the middle of another is not followed by a check: that one is not over. */
-export function afterEveryCall(calls: MortalCalls, machine: Machine, check: (machine: Machine) => string[]): MortalCalls {
+export function afterEveryCall(
+  calls: MortalCalls,
+  machine: Machine,
+  check: (machine: Machine) => string[],
+): MortalCalls {
   let depth = 0;
   let owed = 0;
   const checked = (name: string): void => {

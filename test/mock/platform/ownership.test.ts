@@ -128,7 +128,7 @@ describe('others', () => {
     platform.owners.set(7, { folio, state: 'mapped' });
     const where = { target: 'inode 1', page: 4 };
     reachOutside({ platform, journal }, folio, { by: 'device', write: true }, where);
-    expect(platform.machineCheck).toBe('a page of a TD was written by the device through a shared mapping');
+    expect(platform.machineCheck).toBe('the device used a shared mapping of a page that a TD has');
     expect(journal.entries).toMatchObject([{ step: 'hazard', target: 'inode 1', start: 4, end: 5 }]);
   });
 });
