@@ -59,15 +59,12 @@ function checkRange(gpa: bigint, length: bigint): void {
 export class Guest {
   /** How many vCPUs it has. */
   readonly vcpus: number;
-  /** Whether the guest says itself what it takes memory for (snp, tdx): `TouchOptions.access`. */
-  readonly hasPrivateBit: boolean;
   readonly #parts: GuestParts;
   readonly #tails: Promise<unknown>[];
   #closing: Promise<void> | undefined;
 
   constructor(parts: GuestParts) {
     this.vcpus = parts.workers.length;
-    this.hasPrivateBit = parts.bits !== undefined;
     this.#parts = parts;
     this.#tails = parts.workers.map(() => Promise.resolve());
   }
