@@ -11,6 +11,7 @@ export default defineConfig({
   input: {
     gmem: project('lib/cli/gmem.ts'),
     differential: project('test/differential/main.ts'),
+    'memory-error': project('scripts/lab/cases/memory-error.mjs'),
     'vcpu-rare-exits': project('scripts/lab/cases/vcpu-rare-exits.mjs'),
     'vfio-lent-device': project('scripts/lab/cases/vfio-lent-device.mjs'),
   },

@@ -111,6 +111,12 @@ export const tests = [
     timeout: 300,
   },
   {
+    name: 'memory-error',
+    command: ['node', '.cache/bundle/memory-error.js', '--backend', 'native'],
+    ktap: true,
+    timeout: 100,
+  },
+  {
     name: 'rare-exits',
     command: ['node', '.cache/bundle/vcpu-rare-exits.js', '--backend', 'native'],
     ktap: true,
