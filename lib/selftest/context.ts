@@ -136,11 +136,7 @@ export class T extends Checks {
   /** The steps inside calls, from the first use of this on. Needs `requires.steps`. */
   get steps(): StepLog {
     if (!this.#requires.steps) throw new Error('the case looks at steps and does not require it: steps: true');
-    if (!this.#steps) {
-      const log = openStepLog(this.host);
-      this.#steps = log;
-      this.defer(() => log.close());
-    }
+    this.#steps ??= openStepLog(this.host);
     const tooLittle = whyTooLittle(this.#steps, this.host);
     return tooLittle === undefined ? this.#steps : this.skip(tooLittle);
   }

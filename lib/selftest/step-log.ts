@@ -10,21 +10,33 @@ export interface StepLog {
   /** What it cannot tell. */
   readonly unseen: readonly Unseen[];
   clear(): void;
-  close(): void;
 }
+
+/** Of this process; cases share it, as a host's share its journal: for each that is opened a kernel patches itself. */
+let recorder: StepRecorder | undefined;
 
 /** @throws TracingUnavailableError where a real kernel shows nothing. */
 export function openStepLog({ mock }: Host): StepLog {
-  if (!mock) return new StepRecorder();
-  const { journal } = mock;
+  if (mock) return logOf(mock.journal, []);
+  recorder ??= new StepRecorder();
+  recorder.clear();
+  return logOf(recorder, recorder.unseen);
+}
+
+function logOf(source: Pick<StepLog, 'entries' | 'clear'>, unseen: readonly Unseen[]): StepLog {
   return {
     get entries() {
-      return journal.entries;
+      return source.entries;
     },
-    unseen: [],
-    clear: () => journal.clear(),
-    close: () => {},
+    unseen,
+    clear: () => source.clear(),
   };
+}
+
+/** Real kernels are watched no more. */
+export function closeStepLogs(): void {
+  recorder?.close();
+  recorder = undefined;
 }
 
 /** Why a real kernel shows no steps; undefined where it may. */
@@ -52,9 +64,13 @@ export function whyTooLittle({ unseen }: StepLog, { features: { dialect } }: Hos
 
 /** For reports: what a log is made of, and what it lacks. */
 export function sourceOf({ unseen }: StepLog, { mock }: Host): string {
-  if (mock) return "the mock's journal, from where a case last cleared it";
+  const since = 'from where a case last cleared it';
+  if (mock) return `the mock's journal, ${since}`;
   const list = unseen.map(({ what, functions }) => `${what} (no ${functions.join(', ')})`);
-  return ["kprobes on the kernel's functions", ...(list.length > 0 ? [`not seen: ${list.join('; ')}`] : [])].join('; ');
+  return [
+    `kprobes on the kernel's functions, ${since}`,
+    ...(list.length > 0 ? [`not seen: ${list.join('; ')}`] : []),
+  ].join('; ');
 }
 
 /** What a log holds, or why that cannot be said. */

@@ -12,7 +12,7 @@ import type { CaseResult } from './outcome.ts';
 import { problemFrom } from './problem.ts';
 import type { GroupInfo, Reporter } from './reporter.ts';
 import { type CaseOptions, runCase } from './run-case.ts';
-import { openStepLog, type StepLog, sourceOf } from './step-log.ts';
+import { closeStepLogs, openStepLog, type StepLog, sourceOf } from './step-log.ts';
 import { unmet } from './unmet.ts';
 
 export interface SuiteOptions extends Pick<CaseOptions, 'timeout' | 'signal'> {
@@ -130,7 +130,7 @@ class Run {
       }
       this.#reporter.groupEnd();
     } finally {
-      this.#steps?.close();
+      closeStepLogs();
       this.#steps = undefined;
     }
   }

@@ -16,9 +16,9 @@ export interface Unseen {
 }
 
 /**
- * Records what this process's threads do inside guest_memfds, from its making until it is closed. Needs root and a
- * kernel with CONFIG_KPROBE_EVENTS. Ranges are in pages, of the file and (unmap-stage2) of guest-physical memory; files
- * and memslots are numbered in the order in which they turn up.
+ * Records what this process's threads do inside guest_memfds, from its making until it is closed; threads that were made
+ * after it, from the next clear() on. Needs root and a kernel with CONFIG_KPROBE_EVENTS. Ranges are in pages, of the file
+ * and (unmap-stage2) of guest-physical memory; files and memslots are numbered in the order in which they turn up.
  */
 export class StepRecorder implements Disposable {
   /** What cannot be seen in this kernel; of everything else there is a record. */

@@ -5,6 +5,7 @@
  */
 
 import {
+  access,
   accessSync,
   appendFileSync,
   constants,
@@ -99,15 +100,26 @@ export class TraceInstance implements Disposable {
   start(): void {
     // Counts events; what happened on several processors has one order by it.
     this.#write('trace_clock', 'counter');
-    this.#write('options/event-fork', '1');
-    this.#write('set_event_pid', readdirSync('/proc/self/task').join(' '));
+    // Node.js makes the threads of its pool with the first call that wants one.
+    access('/', () => {});
+    this.#keepToThisProcess();
     this.#write(`events/${this.#group}/enable`, '1');
     this.#write('tracing_on', '1');
   }
 
-  /** Throws away what was seen. */
+  /** Throws away what was seen. Threads that are new since the start are watched from now on. */
   clear(): void {
+    this.#keepToThisProcess();
     this.#write('trace', '');
+  }
+
+  /**
+   * Not by set_event_pid, for which the kernel hangs probes into its scheduler: emulated processors have been seen to
+   * fall over what is patched there while it runs.
+   */
+  #keepToThisProcess(): void {
+    const threads = readdirSync('/proc/self/task').map((thread) => `common_pid == ${thread}`);
+    this.#write(`events/${this.#group}/filter`, threads.join(' || '));
   }
 
   /** What was seen, a line each. @throws Error where there was more than the buffer holds. */
