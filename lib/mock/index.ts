@@ -1,6 +1,6 @@
 export type { ForkedProcess, MockControls, Pin } from './controls.ts';
 export type { AllocationPoint, Faults } from './faults.ts';
-export type { DmaEngine } from './iommu/index.ts';
+export type { DeviceOption, DmaEngine } from './iommu/index.ts';
 export { type IommuPolicy, iommuPolicies } from './iommu/policy.ts';
 export type { Journal, JournalEntry, Reason, Step } from './journal.ts';
 export { type KnownDifference, knownDifferences } from './known-differences.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { HostOptions } from '../../lib/kvm/index.ts';
 import { openHost } from '../../lib/kvm/index.ts';
-import { createMock } from '../../lib/mock/index.ts';
+import { createMock, type MockOptions } from '../../lib/mock/index.ts';
 import type { Syscalls } from '../../lib/syscalls/seam.ts';
 import { BackendUnavailableError } from '../../lib/syscalls/unavailable.ts';
 import { watch } from './support/seam.ts';
@@ -154,5 +154,38 @@ describe('a dialect', () => {
       code: 'ENOTTY',
       error: { request: 'KVM_SET_MEMORY_ATTRIBUTES2' },
     });
+  });
+});
+
+describe('what is for the mock alone', () => {
+  const given: Required<MockOptions> = {
+    kernel: 'inplace-v13',
+    platform: 'tdx',
+    memory: 1 << 30,
+    iommu: 'notifier',
+    memlock: 0x1_0000,
+    devices: [
+      { address: '0000:00:02.0', driver: 'vfio-pci', group: 7 },
+      { address: '0000:00:03.0', driver: 'vfio-pci', group: 7 },
+    ],
+    hugePages: { '2M': 4 },
+    gmemInPlaceConversion: true,
+  };
+
+  test('goes to the mock, all of it', async () => {
+    await using host = await openHost({ backend: 'mock', ...given });
+    const { mock } = host;
+    expect([mock?.profile.name, mock?.platform, mock?.iommuPolicy]).toEqual(['inplace-v13', 'tdx', 'notifier']);
+    for (const { address, group } of given.devices) {
+      expect(await host.vfio.device(address)).toMatchObject({ address, group });
+    }
+    expect(host.features.vfioDevices.map(({ address }) => address)).toEqual(['0000:00:02.0', '0000:00:03.0']);
+    expect((await host.hugePagePools()).find(({ size }) => size === '2M')?.total).toBe(4);
+  });
+
+  test.each(Object.entries(given))('%s is refused without backend mock', async (name, value) => {
+    await expect(openHost({ [name]: value })).rejects.toThrow(
+      `options.${name} must be left out unless backend is 'mock'`,
+    );
   });
 });
