@@ -55,8 +55,8 @@ export interface MockControls {
   dma(iommufd: number, ioasId: number): DmaEngine;
   /**
    * Makes an IOAS that maps nothing yet the private side of a device, one that a confidential guest has accepted. From
-   * then on it takes private pages of a guest_memfd (IOMMU_IOAS_MAP_FILE) and answers EACCES for everything else, where
-   * any other IOAS answers EACCES for private pages. No kernel's interface makes one so far. Not with `iommu: 'pin'`,
+   * then on its device gets private pages of a guest_memfd (IOMMU_IOAS_MAP_FILE) and nothing else, where that of any
+   * other IOAS gets everything but those: what is on the wrong side is EACCES, when it is mapped or when a device comes. No kernel's interface makes one so far. Not with `iommu: 'pin'`,
    * which maps no private memory.
    */
   makePrivateSide(iommufd: number, ioasId: number): void;

@@ -4,6 +4,7 @@ import { type AnyCase, defineCase } from '../case.ts';
 import { memory } from '../dma.ts';
 import { INTERFACES, RAM_MODES, type RamMode } from '../ram-device.ts';
 import { markOf, RamScenario, ramRequires } from '../ram-scenario.ts';
+import { cases as designs } from './guest-ram-designs.ts';
 import { cases as refusals } from './guest-ram-refusals.ts';
 import { cases as spaces } from './guest-ram-spaces.ts';
 
@@ -143,4 +144,13 @@ const closed = defineCase<RamMode>({
   },
 });
 
-export const cases: readonly AnyCase[] = [convert, fromPrivate, hole, ...refusals, ...spaces, checkTells, closed];
+export const cases: readonly AnyCase[] = [
+  convert,
+  fromPrivate,
+  hole,
+  ...refusals,
+  ...spaces,
+  ...designs,
+  checkTells,
+  closed,
+];

@@ -44,7 +44,7 @@ function fillDomain(table: IoPageTable, domain: Domain): number {
   const filled: Area[] = [];
   for (const area of table.areas) {
     const wasFilled = area.filled;
-    const refused = wasFilled ? domain.refuses(area) : fillArea(area, [domain]);
+    const refused = wasFilled ? domain.refuses(area) : fillArea(area, [domain], table.side);
     if (refused !== 0) {
       for (const done of filled) table.empty(done);
       return refused;

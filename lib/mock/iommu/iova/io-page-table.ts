@@ -121,7 +121,6 @@ export class IoPageTable {
   /** iopt_insert_area() */
   #refuses(slices: readonly Slice[], access: Access): number {
     for (const { pages, startByte } of slices) {
-      if (pages.side !== this.side) return -errno.EACCES;
       if (access.write && !pages.writable) return -errno.EPERM;
       if ((startByte % PAGE) & (this.alignment - 1n)) return -errno.EINVAL;
     }
@@ -132,7 +131,7 @@ export class IoPageTable {
   #fill(areas: readonly Area[]): number {
     if (this.domains.length === 0) return 0;
     for (const [i, area] of areas.entries()) {
-      const refused = fillArea(area, this.domains);
+      const refused = fillArea(area, this.domains, this.side);
       if (refused !== 0) {
         for (const done of areas.slice(0, i)) this.empty(done);
         return refused;
