@@ -170,6 +170,7 @@ describe('what is for the mock alone', () => {
     ],
     hugePages: { '2M': 4 },
     gmemInPlaceConversion: true,
+    invariants: true,
   };
 
   test('goes to the mock, all of it', async () => {

@@ -6,8 +6,9 @@ import type { IommuPolicy } from '../../mock/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { IN_PLACE } from '../conversion.ts';
 import { IOVA, iommufd, PAGE } from '../dma.ts';
+import { hasProtectedState } from '../facts.ts';
 import { ramDevice } from '../ram-device.ts';
-import { markOf, ramRequires } from '../ram-scenario.ts';
+import { guestReads, markOf, ramRequires } from '../ram-scenario.ts';
 
 const PAGES = 6;
 const RETRY = { retry: { attempts: 100, delayMs: 1 } };
@@ -25,8 +26,8 @@ const privateSide = defineCase<IommuPolicy>({
     const regions = [{ slot: 0, guestPhysAddr: IOVA }];
     const ram = await GuestRam.create(vm, { size: PAGES * PAGE_SIZE, initially: 'shared', regions });
     t.defer(() => ram.close());
-    const guest = await vm.createGuest();
-    t.defer(() => guest.close());
+    const isProtected = hasProtectedState(vm.type);
+    const guest = guestReads(t.guest(vm), isProtected);
     const file = await iommufd(t);
     const [shared, trusted] = [await file.allocIoas(), await file.allocIoas()];
     t.mock.makePrivateSide(file.fd, trusted.id);
@@ -38,13 +39,13 @@ const privateSide = defineCase<IommuPolicy>({
     await ram.attach(trusted, { holds: 'private' });
     const finds = (ioas: typeof shared, page: number): number | undefined =>
       t.mock.dma(file.fd, ioas.id).read(iova(page), 1)[0];
-    const asPrivate = guest.hasPrivateBit ? { access: 'private' as const } : {};
     for (let page = 0; page < PAGES; page += 1) await ram.mapping.write(page * PAGE_SIZE, Uint8Array.of(markOf(page)));
 
     t.mock.journal.clear();
     const middle = { offset: 2 * PAGE_SIZE, size: 2 * PAGE_SIZE };
     t.succeeds(await ram.tryConvert({ ...middle, to: 'private' }, RETRY), 'converting to private');
-    t.equal(await guest.write(iova(2), Uint8Array.of(0x72), asPrivate), { ok: true }, 'the guest writes page 2');
+    const stored = await t.guest(vm).write(iova(2), Uint8Array.of(0x72), isProtected ? 'private' : undefined);
+    t.equal(stored, { ok: true }, 'the guest writes page 2');
     t.equal([finds(trusted, 2), finds(shared, 2)], [0x72, 0], 'what the devices find on the private page');
     t.equal([finds(trusted, 1), finds(shared, 1)], [0, markOf(1)], 'what the devices find on a shared page');
     t.equal(await ram.check({ guest, pages: 'all' }), [], 'differences while the middle is private');
@@ -80,8 +81,7 @@ const hugePages = defineCase({
     t.defer(() => ram.close());
     const device = await ramDevice(t, 'mock-domain');
     t.succeeds(await ram.tryAttach(device.target), 'giving the device what is shared');
-    const guest = await vm.createGuest();
-    t.defer(() => guest.close());
+    const guest = guestReads(t.guest(vm), hasProtectedState(vm.type));
     t.equal(ram.mappedIn(device.target).length, 1, 'pieces that the device has');
     for (const at of [0, 8 * PAGE_SIZE, HUGE, size - PAGE_SIZE]) await ram.mapping.write(at, Uint8Array.of(0x5a));
     const agree = async (when: string): Promise<void> => {
@@ -93,7 +93,7 @@ const hugePages = defineCase({
     await agree('while the middle is private');
     t.equal(ram.mappedIn(device.target).length, 2, 'pieces that the device has then');
     const kept = { ok: true, bytes: Uint8Array.of(0x5a) };
-    t.equal<unknown>(await guest.read(iova(8), 1), kept, 'what the guest finds on page 8');
+    t.equal<unknown>(await t.guest(vm).read(iova(8), 1), kept, 'what the guest finds on page 8');
     t.succeeds(await ram.tryConvert({ offset: 0, size, to: 'private' }, RETRY), 'converting all of it');
     await agree('when all is private');
     t.succeeds(await ram.tryConvert({ offset: 0, size, to: 'shared' }, RETRY), 'converting all of it back');
