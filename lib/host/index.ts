@@ -1,4 +1,5 @@
 export { chooseBackend, type OpenedBackend } from './backend.ts';
+export { type ConfidentialType, confidentialTypes, type Lack, whyNoVmType } from './confidential.ts';
 export { Context } from './context.ts';
 export { HostCore, type Parts, probeBackend } from './core.ts';
 export {

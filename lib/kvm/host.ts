@@ -24,6 +24,7 @@ import {
 } from '../host/index.ts';
 import { type Iommufd, type MemoryOptions, tryIommufd, tryMemory, Vfio } from '../iommu/index.ts';
 import { type GuestSupport, tryGuest } from './guest/index.ts';
+import { type SevAttributes, sevAttributes } from './launch/sev-attributes.ts';
 import { Vm } from './vm.ts';
 
 /** Where the probe puts its page: anywhere but where the guest itself is. */
@@ -118,6 +119,21 @@ export class Host extends HostCore {
    */
   async hugePagePools(): Promise<HugePagePool[]> {
     return await this.handle.use(() => readHugePagePools(this.context.syscalls));
+  }
+
+  /**
+   * What KVM offers to guests of SEV, SEV-ES and SEV-SNP here: features of their VMSA, bits of their policy.
+   * Source: sev_dev_get_attr(), arch/x86/kvm/svm/sev.c.
+   *
+   * @throws KernelError
+   */
+  async sevAttributes(): Promise<SevAttributes> {
+    return unwrap(await this.trySevAttributes());
+  }
+
+  /** As `sevAttributes`, with the kernel's refusal as a value. */
+  async trySevAttributes(): Promise<Result<SevAttributes>> {
+    return await this.handle.use(() => sevAttributes(this.context, this.systemFd));
   }
 
   async #askGuest(): Promise<GuestSupport> {

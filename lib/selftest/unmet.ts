@@ -1,6 +1,7 @@
 /** What a case needs and a host lacks, in words that name it and, where there is one, the way to get it. */
 
 import type { Dialect } from '../abi/index.ts';
+import { type ConfidentialType, whyNoVmType } from '../host/index.ts';
 import { isEdu } from '../iommu/index.ts';
 import type { Host, VmType } from '../kvm/index.ts';
 import type { IommuPolicy } from '../mock/index.ts';
@@ -45,22 +46,27 @@ const dialect: Rule = ({ dialect: wanted }, { features }) => {
 };
 
 const SW_PROTECTED = 'a kernel with CONFIG_KVM_SW_PROTECTED_VM=y offers sw-protected';
-const VM_TYPE_FIXES: Record<VmType | 'private', string> = {
+const VM_TYPE_FIXES: Record<Exclude<VmType | 'private', ConfidentialType>, string> = {
   default: 'check /dev/kvm with gmem doctor',
   'sw-protected': SW_PROTECTED,
   private: SW_PROTECTED,
-  sev: 'an AMD host with kvm_amd.sev=1 does',
-  'sev-es': 'an AMD host with kvm_amd.sev_es=1 does',
-  snp: 'an AMD host with SEV-SNP enabled in its firmware and kvm_amd.sev_snp=1 does',
-  tdx: 'an Intel host with TDX enabled in its firmware and kvm_intel.tdx=1 does',
 };
+const PLATFORMS: Record<ConfidentialType, string> = { sev: 'sev-snp', 'sev-es': 'sev-snp', snp: 'sev-snp', tdx: 'tdx' };
+
+/** In the words of gmem doctor, where this machine's hardware is what is missing. */
+function vmTypeFix(type: VmType | 'private', { mock }: Host): string {
+  if (type === 'default' || type === 'sw-protected' || type === 'private') return VM_TYPE_FIXES[type];
+  if (mock) return `the mock has it on --platform ${PLATFORMS[type]}`;
+  const lack = whyNoVmType(type);
+  return lack ? `${lack.what}: ${lack.fix}` : 'CPU and module have it, and KVM does not offer it: dmesg says why';
+}
 
 const vmType: Rule = (requires, host) => {
   const { vmTypes } = host.features;
   const type = vmTypeOf(requires, host);
   if (requires.vmType === undefined || (type && vmTypes.includes(type))) return undefined;
   const wanted = requires.vmType === 'private' ? 'a VM type with private memory' : `VM type ${requires.vmType}`;
-  return `needs ${wanted}; this kernel offers ${vmTypes.join(', ')}: ${VM_TYPE_FIXES[requires.vmType]}`;
+  return `needs ${wanted}; this kernel offers ${vmTypes.join(', ')}: ${vmTypeFix(requires.vmType, host)}`;
 };
 
 const FLAGS: Record<CreateFlag, { readonly key: 'mmap' | 'initShared' | 'initPrivate'; readonly what: string }> = {

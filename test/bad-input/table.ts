@@ -267,6 +267,8 @@ export const table: Table = {
     tryCreateVm: createVm,
     guestSupport: [],
     hugePagePools: [],
+    sevAttributes: [],
+    trySevAttributes: [],
     iommufd: [],
     tryIommufd: [],
     memory,

@@ -1,6 +1,7 @@
 /** Huge pages, page pins, and confidential-computing hardware. */
 
 import { GUP_TEST_PATH } from '../../abi/gup-test.ts';
+import { type ConfidentialType, confidentialTypes, whyNoVmType } from '../../host/index.ts';
 import { GUP_TEST_FIX } from '../../selftest/index.ts';
 import { deviceFile, info, missing, ok, type Probe } from './finding.ts';
 
@@ -19,23 +20,22 @@ export const hugePages: Probe = ({ list, read }) => {
   });
 };
 
-/** CPU flags that the kernel shows only where firmware has the feature enabled. Source: arch/x86/include/asm/cpufeatures.h */
-const CPU_FLAGS = [
-  { flag: 'sev', what: 'AMD SEV' },
-  { flag: 'sev_es', what: 'AMD SEV-ES' },
-  { flag: 'sev_snp', what: 'AMD SEV-SNP' },
-  { flag: 'tdx_host_platform', what: 'Intel TDX host' },
-] as const;
+const HARDWARE: Readonly<Record<ConfidentialType, string>> = {
+  sev: 'AMD SEV',
+  'sev-es': 'AMD SEV-ES',
+  snp: 'AMD SEV-SNP',
+  tdx: 'Intel TDX host',
+};
 
+/** That a CPU has none of it is normal; what it has and KVM does not use is worth a word. */
 export const confidentialCpu: Probe = ({ read, node }) => {
   if (node.arch !== 'x64') return [];
-  const line = /^flags\s*:(.*)$/m.exec(read('/proc/cpuinfo') ?? '')?.[1] ?? '';
-  const flags = new Set(line.trim().split(/\s+/));
-  return CPU_FLAGS.map(({ flag, what }) =>
-    flags.has(flag)
-      ? ok(what, `CPU flag ${flag}`)
-      : info(what, `no CPU flag ${flag}: needs a CPU with it, enabled in the firmware and in the kernel`),
-  );
+  return confidentialTypes.map((type) => {
+    const lack = whyNoVmType(type, read);
+    if (!lack) return ok(HARDWARE[type], `VM type ${type}: CPU, firmware and KVM have it`);
+    if (lack.what.startsWith('no CPU flag')) return info(HARDWARE[type], `${lack.what}: ${lack.fix}`);
+    return missing(HARDWARE[type], lack.what, lack.fix);
+  });
 };
 
 export const gupTest: Probe = (system) => [

@@ -18,6 +18,7 @@ import { cases as hostAccess } from './host-access.ts';
 import { cases as hugeFile } from './huge-file.ts';
 import { cases as hugePunchHole } from './huge-punch-hole.ts';
 import { cases as iommu } from './iommu.ts';
+import { cases as launch } from './launch.ts';
 import { cases as lifetime } from './lifetime.ts';
 import { cases as memoryAttributes } from './memory-attributes.ts';
 import { cases as memoryError } from './memory-error.ts';
@@ -74,6 +75,7 @@ export const cases: readonly AnyCase[] = [
   ...racesMemory,
   ...racesConvert,
   ...racesDma,
+  ...launch,
   ...thread,
   ...guestRam,
   ...iommu,

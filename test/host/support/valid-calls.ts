@@ -52,6 +52,8 @@ export const validCalls: ValidCalls = {
     tryCreateVm: () => [{ type: 'default' }],
     guestSupport: none,
     hugePagePools: none,
+    sevAttributes: () => [],
+    trySevAttributes: () => [],
     iommufd: none,
     tryIommufd: none,
     memory: () => [{ size: PAGE }],

@@ -1,0 +1,141 @@
+/** Every change that the test cases do not notice, or that they never reach, is a rule nobody checks. */
+
+import { fork } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { build, sourcesOf } from './build.mjs';
+import { whyEquivalent } from './equivalents.mjs';
+
+const HELP = `usage: scripts/mutate [options]
+
+  --files PATH,...   source files and folders to break; the way of a conversion by default
+  --sample N         no more than N changes, spread over the files
+  --kernels NAME,... mocked kernels whose cases must notice (default rfc-v2,inplace-v13,linux-7.3)
+  --verbose          also what noticed each change
+
+It exits with 1 where a change survives.
+`;
+
+/** guest_memfd's core, what KVM makes of it, and the hardware. */
+const CONVERSION = [
+  'lib/mock/guest-memfd',
+  'lib/mock/platform',
+  'lib/mock/kvm/guest-memfd-file.ts',
+  'lib/mock/kvm/stage2.ts',
+];
+const PLATFORMS = ['software-protected', 'sev-snp', 'tdx'];
+/** Silence for so long is a loop without end, which is noticed. */
+const SILENCE_MS = 40_000;
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const { values } = parseArgs({
+  options: {
+    files: { type: 'string' },
+    sample: { type: 'string' },
+    kernels: { type: 'string', default: 'rfc-v2,inplace-v13,linux-7.3' },
+    verbose: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+
+const groups = values.kernels.split(',').flatMap((kernel) => PLATFORMS.map((platform) => ({ kernel, platform })));
+const paths = await sourcesOf(root, values.files?.split(',') ?? CONVERSION);
+const { directory, mutants } = await build(root, paths);
+
+let child;
+process.on('exit', () => child?.kill('SIGKILL'));
+
+/** Answers once; undefined where nothing came in time, or the process ended. */
+function ask(message, limit) {
+  return new Promise((resolve) => {
+    const stop = (answer) => {
+      clearTimeout(timer);
+      child.off('message', stop);
+      child.off('exit', ended);
+      resolve(answer);
+    };
+    const ended = () => stop(undefined);
+    const timer = limit === undefined ? undefined : setTimeout(ended, limit);
+    child.on('message', stop);
+    child.on('exit', ended);
+    if (message !== undefined) child.send(message);
+  });
+}
+
+async function start() {
+  const options = { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] };
+  child = fork(
+    join(dirname(fileURLToPath(import.meta.url)), 'worker.mjs'),
+    [JSON.stringify({ directory, groups })],
+    options,
+  );
+  if ((await ask(undefined)) !== 'ready') throw new Error('the cases could not be loaded');
+}
+
+const show = ({ path, line, from, to }) =>
+  `${path}:${line}: ${oneLine(from)} -> ${to === '' ? '(left out)' : oneLine(to)}`;
+const oneLine = (text) => text.replace(/\s+/g, ' ').slice(0, 140);
+
+/** As many as were asked for, from all over. */
+function sampled(all) {
+  const count = Math.min(Number(values.sample ?? all.length), all.length);
+  return Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]);
+}
+
+/** Each case once before any a second time on another kernel, and fast ones first. */
+function inOrder(runs) {
+  const times = new Map();
+  return runs
+    .toSorted((a, b) => a.ms - b.ms)
+    .map((run) => {
+      const before = times.get(run.title) ?? 0;
+      times.set(run.title, before + 1);
+      return { ...run, before };
+    })
+    .toSorted((a, b) => a.before - b.before)
+    .map(({ group, index, title }) => ({ group, index, title }));
+}
+
+await start();
+const surveyed = await ask('survey');
+if (!surveyed) throw new Error('the cases fail with nothing broken');
+const { runs } = surveyed;
+process.stdout.write(`${mutants.length} changes in ${paths.length} files, ${runs.length} runs of cases\n`);
+
+const survivors = [];
+const equivalents = [];
+let noticed = 0;
+for (const mutant of sampled(mutants)) {
+  const why = whyEquivalent(mutant);
+  if (why !== undefined) {
+    equivalents.push(mutant);
+    continue;
+  }
+  const mine = runs.filter(({ reached }) => reached.includes(mutant.number));
+  const answer =
+    mine.length === 0
+      ? { noticed: null }
+      : await ask({ number: mutant.number, runs: inOrder(mine) }, SILENCE_MS + mine.length * 100);
+  if (answer === undefined) {
+    child.kill('SIGKILL');
+    await start();
+  }
+  if (answer?.noticed === null) {
+    survivors.push(mutant);
+    process.stdout.write(`${mine.length === 0 ? 'NOT REACHED' : 'SURVIVES'} ${show(mutant)}\n`);
+  } else {
+    noticed++;
+    if (values.verbose) process.stdout.write(`noticed ${show(mutant)} by ${answer?.noticed ?? 'its silence'}\n`);
+  }
+}
+process.stdout.write(`noticed ${noticed}, equivalent ${equivalents.length}, survivors ${survivors.length}\n`);
+child.removeAllListeners();
+child.kill();
+await rm(directory, { recursive: true, force: true });
+process.exitCode = survivors.length === 0 ? 0 : 1;
