@@ -9,9 +9,12 @@ import {
   accessCommands,
   containerCommands,
   deviceCommands,
+  dmaCommands,
   ioasCommands,
   iommuFileCommands,
+  mapCommands,
   memfdCommands,
+  mockCheckCommands,
   mockDeviceCommands,
   sizeCommands,
   tableCommands,
@@ -38,7 +41,8 @@ const memory = asTools([
   ...mappingCommands,
   ...memfdCommands,
 ]);
-const spaces = [...iommuFileCommands, ...ioasCommands];
+const spaces = [...iommuFileCommands, ...ioasCommands, ...mapCommands];
+const tables = [...tableCommands, ...mockCheckCommands];
 
 const noDevice = ({ vfioDevice }: Facts): string | undefined =>
   vfioDevice ? undefined : 'a device that vfio-pci has, at the address where the mock has its own';
@@ -50,7 +54,7 @@ export const families = {
     missing: () => undefined,
   },
   iommufd: {
-    commands: [...spaces, ...memory, ...mockDeviceCommands, ...tableCommands, ...accessCommands, ...sizeCommands],
+    commands: [...spaces, ...memory, ...mockDeviceCommands, ...tables, ...accessCommands, ...sizeCommands],
     opening: [
       'open-iommufd',
       'ioas-alloc',
@@ -65,7 +69,7 @@ export const families = {
     missing: ({ iommufdTest }) => (iommufdTest ? undefined : 'iommufd with its test driver (CONFIG_IOMMUFD_TEST)'),
   },
   type1: {
-    commands: [...asTools([...spaces, ...deviceCommands]), ...memory, ...containerCommands],
+    commands: [...asTools([...spaces, ...deviceCommands]), ...memory, ...containerCommands, ...dmaCommands],
     opening: [
       'open-container',
       'open-group',
@@ -79,7 +83,7 @@ export const families = {
   },
   // Without mock devices: a real device that is moved to a mock's page table makes Linux 7.3 take it for a mock, and crash.
   cdev: {
-    commands: [...asTools([...spaces, ...tableCommands, ...accessCommands]), ...memory, ...deviceCommands],
+    commands: [...asTools([...spaces, ...tables, ...accessCommands]), ...memory, ...deviceCommands],
     opening: ['open-iommufd', 'ioas-alloc', 'open-cdev', 'device-bind', 'device-attach', 'memfd-create', 'mmap'],
     missing: noDevice,
   },

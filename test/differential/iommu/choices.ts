@@ -14,6 +14,12 @@ export interface IdChoice {
   readonly odd: number;
 }
 
+/** What must be 0. */
+export const reserved = mostly([0], [1], 24);
+
+/** What a struct claims to be long. */
+export const argszOf = (size: number): fc.Arbitrary<number> => mostly([size], [0, size - 1, size + 8], 20);
+
 const ODD_IDS = [0, 9999, 0xffff_ffff, 'any'] as const;
 
 /** 0 is the usual one: an object of the right kind. */

@@ -115,3 +115,8 @@ export function addArea(space: Space | undefined, area: Area): void {
 export function removeAreas(space: Space | undefined, iova: bigint, length: bigint): void {
   if (space) space.areas = space.areas.filter((area) => area.iova < iova || area.iova + area.length > iova + length);
 }
+
+/** All that is mapped on it: which address space a page table is of is for the kernels to know. */
+export const everywhere = ({ objects }: Iommufd): Space => ({
+  areas: [...objects.values()].flatMap(({ areas }) => areas),
+});

@@ -3,8 +3,11 @@
 export { accessCommands } from './access.ts';
 export { containerCommands, DEVICE } from './container.ts';
 export { deviceCommands } from './device.ts';
+export { dmaCommands } from './dma.ts';
 export { fileCommands as iommuFileCommands } from './files.ts';
 export { ioasCommands } from './ioas.ts';
+export { mapCommands } from './map.ts';
 export { memfdCommands } from './memfd.ts';
+export { mockCheckCommands, mockDeviceCommands } from './mock-devices.ts';
 export { sizeCommands } from './sizes.ts';
-export { mockDeviceCommands, tableCommands } from './tables.ts';
+export { tableCommands } from './tables.ts';
