@@ -33,25 +33,30 @@ export const kernels = [{ name: 'default' }, { name: 'rfc-convert', patches: 'rf
 const SEED = 7215;
 
 /**
- * The mock against the kernel, in several machines with calls of their own. The same calls each time: `scripts/differential`
- * without a seed makes others. An emulated CPU makes about 80 steps a second.
+ * The mock against the kernel, each part in a machine of its own, with calls of its own. The same calls each time:
+ * `scripts/differential` without a seed makes others, and by --steps as many as there is time for.
  *
- * @param {{ steps: number, machines: number }} parts
+ * @param {string} family
+ * @param {{ steps: number, machines?: number, options?: string[], kernels?: readonly string[] }} parts
  * @returns {LabTest[]}
  */
-const differential = ({ steps, machines }) =>
+const differential = (family, { steps, machines = 1, options = [], kernels: only }) =>
   Array.from({ length: machines }, (_, i) => ({
-    name: `differential-${i + 1}`,
+    name: machines > 1 ? `differential-${family}-${i + 1}` : `differential-${family}`,
     command: [
-      'node',
-      '.cache/bundle/differential.js',
+      ...['node', '.cache/bundle/differential.js', '--family', family],
       ...['--steps', String(steps / machines)],
       ...['--seed', String(SEED + i * steps)],
     ],
     ktap: false,
     timeout: 600,
-    options: ['--cpus', '1'],
+    options: ['--cpus', '1', ...options],
+    ...(only && { kernels: only }),
   }));
+
+/** iommufd and VFIO are the same in both kernels. */
+const once = ['default'];
+const edu = ['--device', 'edu', '--iommu', 'intel'];
 
 /** @type {readonly LabTest[]} */
 export const tests = [
@@ -68,7 +73,7 @@ export const tests = [
   {
     name: 'guest-ram',
     command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'guest-ram-*'],
-    options: ['--device', 'edu', '--iommu', 'intel'],
+    options: edu,
     ktap: true,
     timeout: 400,
   },
@@ -81,7 +86,7 @@ export const tests = [
   {
     name: 'vfio',
     command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-*'],
-    options: ['--device', 'edu', '--iommu', 'intel'],
+    options: edu,
     ktap: true,
     timeout: 400,
   },
@@ -122,7 +127,10 @@ export const tests = [
     ktap: true,
     timeout: 100,
   },
-  ...differential({ steps: 20_000, machines: 2 }),
+  ...differential('kvm', { steps: 20_000, machines: 2 }),
+  ...differential('iommufd', { steps: 2_000, kernels: once }),
+  ...differential('type1', { steps: 1_500, options: edu, kernels: once }),
+  ...differential('cdev', { steps: 1_500, options: edu, kernels: once }),
   {
     name: 'observations',
     command: ['.cache/lab/observe', 'test/observations/rfc-convert.txt'],
