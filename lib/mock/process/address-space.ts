@@ -15,6 +15,7 @@ import {
   MAP_TYPE,
   PAGE_SIZE,
   PROT_EXEC,
+  PROT_NONE,
   PROT_READ,
   PROT_WRITE,
   S_IFMT,
@@ -124,6 +125,12 @@ export class AddressSpace {
       this.#memory.users.delete(this);
     }
     return 0;
+  }
+
+  /** Whether the mapping at an address is for this kind of access, as it was asked for. */
+  allows(address: bigint, write: boolean): boolean {
+    const { prot = PROT_NONE } = this.find(address)?.options ?? {};
+    return (prot & (write ? PROT_WRITE : PROT_READ)) !== 0;
   }
 
   /** The mapping that holds this address. */

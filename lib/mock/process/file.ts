@@ -9,12 +9,15 @@ import type { Stat } from '../../syscalls/seam.ts';
 import type { HostMapping } from '../guest-memfd/index.ts';
 import type { Folio } from '../memory.ts';
 import type { PageOwner } from '../page-windows.ts';
+import type { PageRange } from '../ranges.ts';
 import type { UserMemory } from './user-memory.ts';
 
 /** A mapping of a file, as the file sees it. */
 export interface FileMapping extends HostMapping {
   /** MAP_SHARED. */
   readonly shared: boolean;
+  /** Drops page table entries: with `evenOwn` also those of pages that a private mapping has for itself. */
+  unmapFilePages(range: PageRange, evenOwn?: boolean): void;
 }
 
 export abstract class MockFile {

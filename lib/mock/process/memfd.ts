@@ -38,7 +38,8 @@ export class MemFile extends MockFile implements PageOwner {
     if (length < 0n) return -errno.EINVAL;
     this.#size = Number(length);
     this.#zero(this.#size, roundUp(this.#size));
-    this.#drop({ start: roundUp(this.#size) / PAGE_SIZE, end: Number.MAX_SAFE_INTEGER });
+    // truncate_pagecache(): what lies behind the end goes from private mappings too.
+    this.#drop({ start: roundUp(this.#size) / PAGE_SIZE, end: Number.MAX_SAFE_INTEGER }, true);
     return 0;
   }
 
@@ -72,8 +73,8 @@ export class MemFile extends MockFile implements PageOwner {
   }
 
   /** Whole pages go, from every mapping first. Those who pinned them keep them. */
-  #drop(range: PageRange): void {
-    for (const mapping of this.#mappings) mapping.unmapFilePages(range);
+  #drop(range: PageRange, evenOwn = false): void {
+    for (const mapping of this.#mappings) mapping.unmapFilePages(range, evenOwn);
     this.windows.part(range);
     for (const [page, folio] of this.#folios.within(range.start, range.end)) {
       this.#folios.delete(page);

@@ -46,9 +46,11 @@ function pinPiece(space: AddressSpace, memory: HostMemory, request: Request, don
   const { write } = request;
   const address = request.address + toBytes(done);
   const vma = space.find(address);
-  if (!vma || !(vma.options.prot & (write ? PROT_WRITE : PROT_READ))) return -errno.EFAULT;
+  if (!vma) return -errno.EFAULT;
   const start = toPages(address - vma.options.address);
   const count = Math.min(request.pages - done, vma.options.pages - start);
+  if (!(vma.options.prot & (write ? PROT_WRITE : PROT_READ)) && !arePresent(vma, start, count, write))
+    return -errno.EFAULT;
   const source = sourceOf(vma, start);
   if (!source) return -errno.EFAULT;
   const range = { start: source.first, end: source.first + count };
@@ -60,6 +62,14 @@ function pinPiece(space: AddressSpace, memory: HostMemory, request: Request, don
   };
   const window = new PageWindow({ owner: source.owner, range, memory, holds: true, onPart });
   return { pages: { start: done, end: done + count }, window };
+}
+
+/** What may only be written can be pinned to be read, where it has page table entries: gup_fast() looks at nothing else. */
+function arePresent(vma: Vma, start: number, count: number, write: boolean): boolean {
+  if (write) return false;
+  for (let page = start; page < start + count; page++)
+    if (typeof vma.touch(page, false, 'gup') === 'number') return false;
+  return true;
 }
 
 /** Whose pages a mapping shows from one of its pages on. */

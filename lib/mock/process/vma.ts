@@ -96,11 +96,15 @@ export class Vma implements FileMapping, PageOwner {
     for (const [page, { folio, owned }] of this.#entries.within(0, pages)) if (!owned) yield [filePage + page, folio];
   }
 
-  /** unmap_mapping_range(): drops the entries of these file pages. Pages of this mapping's own stay. */
-  unmapFilePages(range: PageRange): void {
+  /** unmap_mapping_range(): drops the entries of these file pages; pages of this mapping's own only where asked to. */
+  unmapFilePages(range: PageRange, evenOwn = false): void {
     const start = Math.max(0, range.start - this.options.filePage);
     const end = Math.min(this.options.pages, range.end - this.options.filePage);
     if (start >= end) return;
+    if (evenOwn) {
+      this.drop(start, end);
+      return;
+    }
     this.options.onUnmap(this, { start, end });
     for (const [page, entry] of this.#entries.within(start, end)) if (!entry.owned) this.#entries.delete(page);
   }

@@ -37,6 +37,7 @@ export function copyThrough(machine: Machine, pages: Pages, start: bigint, bytes
   if (pages.kind === 'user' && (!slow || isOnePage)) {
     const { addressSpace } = machine;
     const address = pages.origin + start;
+    if (slow && !addressSpace.allows(address, write)) return -errno.EFAULT;
     const copied = write ? addressSpace.copyIn(address, bytes) : addressSpace.copyOut(address, bytes);
     return copied === bytes.length ? 0 : -errno.EFAULT;
   }
