@@ -1,9 +1,19 @@
 /** Mapped memory: copies that stop where a touch would kill the process, and ranges that are the backend's own. */
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { errno } from '../../../lib/abi/errno.ts';
 import { GUEST_MEMFD_FLAG_INIT_SHARED, GUEST_MEMFD_FLAG_MMAP } from '../../../lib/abi/guest-memfd.ts';
-import { MADV_DONTNEED, MAP_FIXED, MAP_SHARED, PROT_NONE, PROT_READ, PROT_WRITE } from '../../../lib/abi/linux.ts';
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  MADV_DONTNEED,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../../lib/abi/linux.ts';
 import { bytesOf, createKit, type Form, type MakeSyscalls, PAGE } from './kit.ts';
 
 const SHARED = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
@@ -68,9 +78,26 @@ export function memory(make: MakeSyscalls, form: Form): void {
     expect(await calls.copyOut(address, new Uint8Array(16))).toBe(out);
   });
 
+  test('a private mapping keeps its own pages when a hole is punched, and loses them when the file is cut off', async () => {
+    const { syscalls, calls, memfd } = createKit(make, form);
+    const fd = await memfd(2 * PAGE);
+    const address = await calls.mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0n);
+    onTestFinished(() => void syscalls.munmapSync(address, 2 * PAGE));
+    const second = address + BigInt(PAGE);
+    expect(await calls.copyIn(second, Uint8Array.of(7))).toBe(1);
+    expect(await calls.fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, BigInt(PAGE), BigInt(PAGE))).toBe(0);
+    const byte = new Uint8Array(1);
+    expect(await calls.copyOut(second, byte)).toBe(1);
+    expect(byte).toEqual(Uint8Array.of(7));
+    expect(await calls.ftruncate(fd, BigInt(PAGE))).toBe(0);
+    expect(await calls.copyOut(second, byte)).toBe(-errno.EFAULT);
+    expect(await calls.ftruncate(fd, BigInt(2 * PAGE))).toBe(0);
+    expect(await calls.copyOut(second, byte)).toBe(1);
+    expect(byte).toEqual(Uint8Array.of(0));
+  });
+
   test('madvise works inside one mapping, and a private copy forgets what it held', async () => {
     const { calls, memfd } = createKit(make, form);
-    const MAP_PRIVATE = 2;
     const address = await calls.mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, await memfd(2 * PAGE), 0n);
     await calls.copyIn(address + BigInt(PAGE), bytesOf(16));
     expect(await calls.madvise(address + BigInt(PAGE), PAGE, MADV_DONTNEED)).toBe(0);
