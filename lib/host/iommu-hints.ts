@@ -92,9 +92,15 @@ export const iommuHints: readonly Hint[] = [
     text: 'the container has no group yet (group.setContainer()), or its driver is set already',
   },
   {
-    on: ['VFIO_SET_IOMMU', 'VFIO_GROUP_GET_DEVICE_FD', 'VFIO_DEVICE_BIND_IOMMUFD'],
+    on: ['VFIO_SET_IOMMU', 'VFIO_GROUP_GET_DEVICE_FD'],
     code: 'EPERM',
     text: 'the IOMMU does not remap interrupts: use one that does, or set allow_unsafe_interrupts of vfio_iommu_type1 (a container) or of iommufd',
+  },
+  {
+    // iommu_device_claim_dma_owner(), and before it iommu_group_has_isolated_msi().
+    on: ['VFIO_DEVICE_BIND_IOMMUFD'],
+    code: 'EPERM',
+    text: 'a device of its IOMMU group is in use by another driver or another iommufd (host.vfio.devices() shows drivers and groups), or the IOMMU does not remap interrupts: use one that does, or set allow_unsafe_interrupts of iommufd',
   },
   {
     on: ['VFIO_IOMMU_MAP_DMA'],
