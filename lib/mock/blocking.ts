@@ -4,8 +4,8 @@ import { errno } from '../abi/errno.ts';
 import { checkBlocking, checkFd } from '../syscalls/arguments.ts';
 import type { Address, Syscalls } from '../syscalls/seam.ts';
 import type { MockCalls } from './calls.ts';
-import { HeldOff } from './iommu/index.ts';
 import { type Machine, VcpuFile } from './kvm/index.ts';
+import { HeldOff } from './restart.ts';
 
 /** KVM_RUN comes back when it is interrupted, and only then. */
 export function blockingCalls(

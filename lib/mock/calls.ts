@@ -7,12 +7,12 @@ import { MAP_ANONYMOUS } from '../abi/linux.ts';
 import * as check from '../syscalls/arguments.ts';
 import { Mappings } from '../syscalls/mappings.ts';
 import type { Calls, IoctlArg, ManyResult, Pointer, Stat } from '../syscalls/seam.ts';
-import { HeldOff } from './iommu/index.ts';
 import type { Machine } from './kvm/index.ts';
 import { openPath } from './paths.ts';
 import { bufferArgument, EventFile, MemFile, type MockFile, numberArgument, type UserMemory } from './process/index.ts';
 import { withPointers } from './process/pointers.ts';
 import { refusesFallocate, refusesPositioned } from './process/vfs.ts';
+import { HeldOff } from './restart.ts';
 
 export class MockCalls implements Calls {
   /** Those that were made here. */
@@ -40,8 +40,9 @@ export class MockCalls implements Calls {
     const fixups = check.checkPointers(request, arg, pointers);
     const file = this.#machine.fds.get(fd);
     if (!file) return -errno.EBADF;
-    if (fixups.length === 0) return file.ioctl(request, user);
-    return withPointers(this.#machine, arg, fixups, () => file.ioctl(request, user));
+    const act = (): number => file.ioctl(request, user);
+    const answer = fixups.length === 0 ? act() : withPointers(this.#machine, arg, fixups, act);
+    return this.#machine.restarts.check(answer);
   }
 
   ioctlFd(fd: number, request: number, arg: IoctlArg, pointers?: readonly Pointer[]): number {

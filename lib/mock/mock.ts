@@ -29,6 +29,7 @@ import {
   withoutHugePages,
 } from './profile.ts';
 import { raceCall } from './race.ts';
+import { Restarts } from './restart.ts';
 
 export interface MockOptions {
   /** Which kernel it is. Default: `linux-7.3`. */
@@ -127,6 +128,7 @@ export function createMock(options: MockOptions = {}): Mock {
     faults,
     journal: new Journal(),
     fds: new FdTable(),
+    restarts: new Restarts(),
     addressSpace: new AddressSpace(memory),
     paths: [],
     vms: new Set(),

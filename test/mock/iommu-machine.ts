@@ -1,7 +1,7 @@
 /** A mocked host with a guest's memory and an IOAS with a device: what the tests of the IOMMU start from. */
 
 import type { Ioas, MockDevice } from '../../lib/iommu/index.ts';
-import { openHost } from '../../lib/kvm/index.ts';
+import { launch, openHost } from '../../lib/kvm/index.ts';
 import type { IommuPolicy, JournalEntry, PlatformName, ProfileName, Step } from '../../lib/mock/index.ts';
 
 export const PAGE = 0x1000;
@@ -20,6 +20,7 @@ interface Options {
 export async function iommuMachine({ policy, platform = 'software-protected', kernel = 'rfc-v2', pages = 8 }: Options) {
   const host = await openHost({ backend: 'mock', kernel, platform, iommu: policy });
   const vm = await host.createVm({ type: VM_TYPES[platform] });
+  if (platform !== 'software-protected') await launch(vm);
   const gmem = await vm.createGuestMemfd({ size: pages * PAGE, mmap: true, initially: 'shared' });
   const mapping = await gmem.map();
   const region = { slot: 0, guestPhysAddr: IOVA, size: pages * PAGE, gmem, userspaceAddr: mapping };

@@ -7,23 +7,14 @@
 import type { PageRange } from '../ranges.ts';
 import type { Pages } from './pages/pages.ts';
 
-/** A call that must be made again once `settled` is. It has changed nothing. */
-export class HeldOff extends Error {
-  readonly settled: Promise<void>;
+/** Puts it on record that somebody must wait, and answers RESTART. */
+export type HoldsOff = (range: PageRange, settled: Promise<void>) => number;
 
-  constructor(settled: Promise<void>) {
-    super('mock: a map meets memory that is being converted or truncated');
-    this.settled = settled;
-  }
-}
-
-/** Throws HeldOff where a range of the memory is being changed, once that is on record. */
-export function holdOff(pages: Pages, range: PageRange, record: (range: PageRange) => void): void {
+/** 0, or RESTART where a range of the memory is being changed. */
+export function holdOff(pages: Pages, range: PageRange, hold: HoldsOff): number {
   let wake: () => void = () => {};
   const settled = new Promise<void>((resolve) => {
     wake = resolve;
   });
-  if (!pages.isChanging(range, () => wake())) return;
-  record(range);
-  throw new HeldOff(settled);
+  return pages.isChanging(range, () => wake()) ? hold(range, settled) : 0;
 }

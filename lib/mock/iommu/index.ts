@@ -1,5 +1,4 @@
 export { type DmaEngine, dmaEngine } from './dma-control.ts';
-export { HeldOff } from './hold-off.ts';
 export { checkDevices, type DeviceOption } from './pci/device-options.ts';
 export * from './policy.ts';
 export { makePrivateSide } from './private-side.ts';

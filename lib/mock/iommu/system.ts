@@ -30,10 +30,20 @@ export class IommuSystem implements PathSource {
   readonly #sources: readonly PathSource[];
 
   constructor(kernel: Kernel, { policy, memlock, devices }: SystemOptions) {
-    const { platform, memory, journal, fds, addressSpace } = kernel;
+    const { platform, memory, journal, fds, restarts, addressSpace } = kernel;
     const limit = memlock === undefined ? undefined : Math.floor(memlock / PAGE_SIZE);
     const nextNumber = (): number => kernel.nextNumber();
-    this.host = { platform, memory, journal, fds, addressSpace, nextNumber, policy, locked: new LockedMemory(limit) };
+    this.host = {
+      platform,
+      memory,
+      journal,
+      fds,
+      restarts,
+      addressSpace,
+      nextNumber,
+      policy,
+      locked: new LockedMemory(limit),
+    };
     this.#areas = new GuestMemfdAreas(platform);
     if (!kernel.profile.iommufd) this.#sources = [];
     else {

@@ -8,6 +8,7 @@ import type { HostMemory } from '../memory.ts';
 import type { Platform } from '../platform/index.ts';
 import type { AddressSpace, FdTable, PathSource } from '../process/index.ts';
 import type { Profile } from '../profile.ts';
+import type { Restarts } from '../restart.ts';
 import type { Vm } from './vm.ts';
 
 export interface Machine {
@@ -18,6 +19,7 @@ export interface Machine {
   readonly journal: Journal;
   readonly faults: Faults;
   readonly fds: FdTable;
+  readonly restarts: Restarts;
   readonly addressSpace: AddressSpace;
   /** Files of other parts of the kernel. */
   readonly paths: PathSource[];

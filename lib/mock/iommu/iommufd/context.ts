@@ -28,7 +28,7 @@ export class IommufdContext {
 
   /** An IOAS with an id that nobody can find yet. */
   newIoas(): Ioas {
-    const ioas = new Ioas(this.title, this.host.journal, this.#areas);
+    const ioas = new Ioas(this.title, this.host, this.#areas);
     this.objects.reserve(ioas);
     return ioas;
   }

@@ -98,7 +98,10 @@ export class InKernelAccess extends IommufdObject implements InKernelUser {
     if (last > U64_MAX) return -errno.EOVERFLOW;
     if (!table) return -errno.ENOENT;
     const { areas, whole } = table.contiguous(start, last);
-    for (const area of areas) table.holdOff(area.pages, partOf(area, start, last));
+    for (const area of areas) {
+      const held = table.holdOff(area.pages, partOf(area, start, last));
+      if (held !== 0) return held;
+    }
     const taken: Area[] = [];
     const fail = (error: number): number => {
       for (const area of taken) this.#release(area, start, last);

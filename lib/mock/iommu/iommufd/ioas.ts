@@ -2,6 +2,7 @@
 
 import type { Journal, Reason, Step } from '../../journal.ts';
 import type { PageRange } from '../../ranges.ts';
+import type { IommuHost } from '../host.ts';
 import type { Area } from '../iova/area.ts';
 import { IoPageTable } from '../iova/io-page-table.ts';
 import { toIovaPages } from '../iova/iova-pages.ts';
@@ -21,16 +22,19 @@ export class Ioas extends IommufdObject {
   readonly #parted = new Map<Area, (range: PageRange) => void>();
 
   /** `owner`: "iommufd 101", for the journal. */
-  constructor(owner: string, journal: Journal, notified?: NotifiedAreas) {
+  constructor(owner: string, host: Pick<IommuHost, 'journal' | 'restarts'>, notified?: NotifiedAreas) {
     super();
     this.#owner = owner;
     this.#notified = notified;
-    this.#journal = journal;
+    this.#journal = host.journal;
     this.table = new IoPageTable({
       added: (area) => this.#watch(area),
       removed: (area) => this.#unwatch(area),
       record: (step, area) => this.record(step, area.start, area.last),
-      heldOff: ({ start, end }) => this.#journal.record('iommu-held-off', this.title, start, end),
+      heldOff: ({ start, end }, settled) => {
+        host.journal.record('iommu-held-off', this.title, start, end);
+        return host.restarts.after(settled);
+      },
     });
   }
 

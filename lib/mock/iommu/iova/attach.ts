@@ -11,9 +11,12 @@ import type { InKernelUser, IoPageTable } from './io-page-table.ts';
 const PAGE = BigInt(PAGE_SIZE);
 const max = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 
-/** iopt_table_add_domain(). On failure nothing has changed. @throws HeldOff */
+/** iopt_table_add_domain(). On failure nothing has changed. */
 export function addDomain(table: IoPageTable, domain: Domain): number {
-  for (const { filled, pages, range } of table.areas) if (!filled) table.holdOff(pages, range);
+  for (const { filled, pages, range } of table.areas) {
+    const held = filled ? 0 : table.holdOff(pages, range);
+    if (held !== 0) return held;
+  }
   const alignment = max(domain.format.smallestPage, table.alignment);
   if (alignment > PAGE) return -errno.EINVAL;
   if (alignment !== table.alignment) {

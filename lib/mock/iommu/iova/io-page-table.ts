@@ -9,7 +9,7 @@ import { PAGE_SIZE } from '../../../abi/linux.ts';
 import type { Shareability } from '../../guest-memfd/index.ts';
 import type { PageRange } from '../../ranges.ts';
 import type { Domain } from '../hardware/domain.ts';
-import { holdOff } from '../hold-off.ts';
+import { type HoldsOff, holdOff } from '../hold-off.ts';
 import type { Pages } from '../pages/pages.ts';
 import { AddressAllocator } from './allocate.ts';
 import { type Access, Area } from './area.ts';
@@ -39,8 +39,8 @@ export interface Watcher {
   removed(area: Area): void;
   /** An area was mapped or unmapped; a cut is neither. */
   record(step: 'iommu-map' | 'iommu-unmap', area: Area): void;
-  /** Somebody must wait for pages of some memory that is being changed. */
-  heldOff(range: PageRange): void;
+  /** Somebody must wait for pages of some memory that is being changed: answers RESTART. */
+  readonly heldOff: HoldsOff;
 }
 
 export class IoPageTable {
@@ -66,7 +66,9 @@ export class IoPageTable {
   /** iopt_map_pages(). `iova` undefined: the kernel chooses. The address, or -errno. */
   map(slices: readonly Slice[], length: bigint, iova: bigint | undefined, access: Access): bigint {
     for (const { pages, startByte, length } of slices) {
-      this.holdOff(pages, { start: Number(startByte / PAGE), end: Number((startByte + length - 1n) / PAGE) + 1 });
+      const range = { start: Number(startByte / PAGE), end: Number((startByte + length - 1n) / PAGE) + 1 };
+      const held = this.holdOff(pages, range);
+      if (held !== 0) return BigInt(held);
     }
     const start = this.#place(slices, length, iova);
     if (start < 0n) return start;
@@ -87,9 +89,9 @@ export class IoPageTable {
     return start;
   }
 
-  /** @throws HeldOff where the memory is being changed: nobody gets its pages then. */
-  holdOff(pages: Pages, range: PageRange): void {
-    holdOff(pages, range, (held) => this.watcher.heldOff(held));
+  /** 0, or RESTART where the memory is being changed: nobody gets its pages then. */
+  holdOff(pages: Pages, range: PageRange): number {
+    return holdOff(pages, range, this.watcher.heldOff);
   }
 
   /** An area comes into being. */

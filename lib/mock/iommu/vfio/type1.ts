@@ -125,9 +125,11 @@ export class Type1 {
     const { vaddr: address, size: end, write: writable } = request;
     const pages = new UserPages({ end, writable, locked, mode: 'type1', space, memory, address });
     const mapping = new Mapping(request, pages);
-    holdOff(pages, mapping.range, ({ start, end }) => {
+    const held = holdOff(pages, mapping.range, ({ start, end }, settled) => {
       this.#host.journal.record('iommu-held-off', this.title, start, end);
+      return this.#host.restarts.after(settled);
     });
+    if (held !== 0) return held;
     const error = pages.need(mapping.range);
     if (error !== 0) return error;
     pages.get();
