@@ -103,10 +103,9 @@ export class Faults {
     return fails;
   }
 
-  /** For the mock: whether a signal comes in the fallocate under way after `from` pages or later, before `to`. */
-  interruptsWithin(from: number, to: number): boolean {
-    const after = this.#interruptAfter;
-    if (after === undefined || after < from || after >= to) return false;
+  /** For the mock: whether a signal has come by the time that the fallocate under way has allocated so many pages. */
+  interruptsBy(pages: number): boolean {
+    if (this.#interruptAfter === undefined || this.#interruptAfter > pages) return false;
     this.#interruptAfter = undefined;
     return true;
   }

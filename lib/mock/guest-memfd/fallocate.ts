@@ -26,12 +26,12 @@ function allocate(inode: GuestMemfdInode, { start, end }: PageRange): number {
   const first = start - (start % step);
   for (let page = first; page + step <= end; page += step) {
     const done = page - first;
-    if (inode.faults.interruptsWithin(done, done + 1)) return -errno.EINTR;
+    if (inode.faults.interruptsBy(done)) return -errno.EINTR;
     const folio = getFolio(inode, page);
     if (typeof folio === 'number') return folio;
     // The kernel looks for signals between any two folios, also those of a huge page that was split.
     const isWhole = inode.filemap.folioRange(page).end === page + step;
-    if (!isWhole && inode.faults.interruptsWithin(done + 1, done + step)) return -errno.EINTR;
+    if (!isWhole && inode.faults.interruptsBy(done + step - 1)) return -errno.EINTR;
   }
   return 0;
 }

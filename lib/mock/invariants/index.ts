@@ -7,6 +7,7 @@ import type { Machine } from '../kvm/index.ts';
 import { balance } from './balance.ts';
 import { close } from './close.ts';
 import { devices } from './devices.ts';
+import { folios } from './folios.ts';
 import { guestTranslations } from './guest-translations.ts';
 import { hardware } from './hardware.ts';
 import { holders } from './holders.ts';
@@ -19,6 +20,7 @@ export { afterEveryCall } from './after-every-call.ts';
 
 export const rules: readonly Rule[] = [
   states,
+  folios,
   hostMappings,
   holders,
   references,

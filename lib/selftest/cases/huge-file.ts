@@ -125,9 +125,78 @@ const allocates = defineCase<HugePageSize>({
     await step(PUNCH, P, P, 'ok', 3);
     await step(KEEP_SIZE, P, P - PAGE_SIZE, 'ok', 3);
     await step(KEEP_SIZE, P + PAGE_SIZE, PAGE_SIZE, 'ok', 3);
+    await step(KEEP_SIZE, P + PAGE_SIZE, P - PAGE_SIZE, 'ok', 4);
+    await step(PUNCH, P, P, 'ok', 3);
     await step(KEEP_SIZE, P, P, 'ok', 4);
     await step(PUNCH, P + PAGE_SIZE, P - PAGE_SIZE, 'ok', 4);
     await step(PUNCH, P - PAGE_SIZE, P + PAGE_SIZE, 'ok', 3);
+  },
+});
+
+interface Stop {
+  readonly initially: 'shared' | 'private';
+  /** Pages that are allocated before the signal. */
+  readonly after: number;
+  /** Huge pages that the file has then. */
+  readonly leaves: number;
+  readonly answer: 'ok' | 'EINTR';
+}
+
+/** Of two huge pages, behind one that nobody asks for. */
+const interrupted = defineCase<Stop>({
+  name: 'huge_fallocate_interrupted',
+  about:
+    'A signal is seen between any two folios: between whole huge pages, and between the pages of one that is split; all of ' +
+    'a huge page that was begun stays (kvm_gmem_allocate()).',
+  requires: { hugePageSize: '2M', flags: ['init-shared', 'init-private'], faults: true },
+  variants: {
+    'at-once': { initially: 'private', after: 0, leaves: 0, answer: 'EINTR' },
+    'inside-a-whole-one': { initially: 'private', after: 1, leaves: 1, answer: 'EINTR' },
+    'between-whole-ones': { initially: 'private', after: 512, leaves: 1, answer: 'EINTR' },
+    'inside-the-last-whole-one': { initially: 'private', after: 1023, leaves: 2, answer: 'ok' },
+    'inside-a-split-one': { initially: 'shared', after: 1, leaves: 1, answer: 'EINTR' },
+    'before-the-end-of-a-split-one': { initially: 'shared', after: 511, leaves: 1, answer: 'EINTR' },
+    'between-split-ones': { initially: 'shared', after: 512, leaves: 1, answer: 'EINTR' },
+    'before-the-end-of-the-last-split-one': { initially: 'shared', after: 1023, leaves: 2, answer: 'EINTR' },
+    'after-the-last-split-one': { initially: 'shared', after: 1024, leaves: 2, answer: 'ok' },
+  },
+  async run(t, { initially, after, leaves, answer }) {
+    const P = bytesOf('2M');
+    const gmem = await t.gmem(await t.vm(), { size: 3 * P, mmap: true, initially, hugePageSize: '2M' });
+    t.mock.faults.interruptAllocate(after);
+    const outcome = await gmem.tryAllocate({ offset: P, size: 2 * P });
+    if (answer === 'ok') t.succeeds(outcome, 'allocating');
+    else t.fails(outcome, answer, 'allocating');
+    t.equal((await gmem.stat()).blocks, BigInt((leaves * P) / 512), 'st_blocks afterwards');
+    t.mock.faults.reset();
+  },
+});
+
+const withoutMemory = defineCase<'shared' | 'private'>({
+  name: 'huge_fallocate_without_memory_at_any_point',
+  about:
+    'Whichever allocation fails, the page cache’s or those of a split, the answer is ENOMEM and the huge page is back in ' +
+    'the pool (kvm_gmem_get_folio(), patch 38).',
+  requires: { hugePageSize: '2M', flags: ['init-shared', 'init-private'], faults: true },
+  variants: { shared: 'shared', private: 'private' },
+  async run(t, initially) {
+    const size = bytesOf('2M');
+    const pool = await PoolWatch.start(t, '2M');
+    const gmem = await t.gmem(await t.vm(), { size, mmap: true, initially, hugePageSize: '2M' });
+    for (let nth = 1; ; nth += 1) {
+      t.mock.faults.reset();
+      t.mock.faults.failAllocation(nth);
+      const outcome = await gmem.tryAllocate({ offset: 0, size });
+      t.mock.faults.reset();
+      if (outcome.ok) {
+        t.ok(nth > 1, 'an allocation was made to fail');
+        break;
+      }
+      t.fails(outcome, 'ENOMEM', `allocating when allocation ${nth} fails`);
+      t.equal((await gmem.stat()).blocks, 0n, 'st_blocks afterwards');
+      await pool.changedBy({ reserved: 1 }, 'after the refusal');
+    }
+    await pool.changedBy({ free: -1 }, 'at last');
   },
 });
 
@@ -220,6 +289,8 @@ export const cases: readonly AnyCase[] = [
   poolTooSmall,
   stateOfPool,
   allocates,
+  interrupted,
+  withoutMemory,
   invalidPunch,
   maps,
   faults,

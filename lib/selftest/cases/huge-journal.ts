@@ -182,6 +182,15 @@ const punched = defineCase<HugePageSize>({
   },
 });
 
+/** The states of pages around each border, as the host finds them. */
+async function layout({ mapping, pages }: HugeScenario): Promise<string> {
+  let found = '';
+  for (const page of [0, pages - 1, pages, 2 * pages - 1, 2 * pages, 2 * pages + 1, 2 * pages + 2, 2 * pages + 3]) {
+    found += (await mapping.tryRead(page * PAGE_SIZE, 1)).ok ? 'S' : 'P';
+  }
+  return found;
+}
+
 const noMemory = defineCase<State>({
   name: 'huge_convert_without_memory_at_any_point',
   about:
@@ -222,6 +231,8 @@ const noMemory = defineCase<State>({
         'huge pages are split and whole as before',
       );
       for (const page of marks) await s.guestFinds(page, 0x40);
+      const wanted = await layout((await prepare()).s);
+      t.equal(await layout(s), wanted, 'states of the pages');
       await s.convert(0, 3 * s.pages - 10, to);
       for (const page of marks) await s.guestFinds(page, 0x40);
     }
