@@ -117,10 +117,9 @@ export class HugePages implements Filemap {
     for (const huge of this.touching(range)) yield intersect(range, huge.range)!;
   }
 
-  /** Whole huge pages go; of those that the range only touches nothing does. */
+  /** Of whole huge pages: a hole in a part of one drops nothing. */
   drop(range: PageRange): void {
     for (const huge of this.touching(range)) {
-      if (huge.range.start < range.start || huge.range.end > range.end) continue;
       this.#byNumber.delete(this.#numberOf(huge.range.start));
       this.#giveBack(huge);
     }
