@@ -13,6 +13,7 @@ const HELP = `usage: scripts/mutate [options]
   --files PATH,...   source files and folders to break; the way of a conversion by default
   --sample N         no more than N changes, spread over the files
   --kernels NAME,... mocked kernels whose cases must notice (default rfc-v2,inplace-v13,linux-7.3)
+  --platforms NAME,... and their platforms (default software-protected,sev-snp,tdx)
   --verbose          also what noticed each change
 
 It exits with 1 where a change survives.
@@ -25,7 +26,6 @@ const CONVERSION = [
   'lib/mock/kvm/guest-memfd-file.ts',
   'lib/mock/kvm/stage2.ts',
 ];
-const PLATFORMS = ['software-protected', 'sev-snp', 'tdx'];
 /** Silence for so long is a loop without end, which is noticed. */
 const SILENCE_MS = 40_000;
 
@@ -35,6 +35,7 @@ const { values } = parseArgs({
     files: { type: 'string' },
     sample: { type: 'string' },
     kernels: { type: 'string', default: 'rfc-v2,inplace-v13,linux-7.3' },
+    platforms: { type: 'string', default: 'software-protected,sev-snp,tdx' },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -44,7 +45,9 @@ if (values.help) {
   process.exit(0);
 }
 
-const groups = values.kernels.split(',').flatMap((kernel) => PLATFORMS.map((platform) => ({ kernel, platform })));
+const groups = values.kernels
+  .split(',')
+  .flatMap((kernel) => values.platforms.split(',').map((platform) => ({ kernel, platform })));
 const paths = await sourcesOf(root, values.files?.split(',') ?? CONVERSION);
 const { directory, mutants } = await build(root, paths);
 

@@ -2,6 +2,7 @@
 
 import type { AnyCase } from '../case.ts';
 import { cases as map } from './iommu-map.ts';
+import { cases as mapPrivate } from './iommu-map-private.ts';
 import { cases as memlock } from './iommu-memlock.ts';
 import { cases as mockDomain } from './iommu-mock-domain.ts';
 import { cases as mockMemory } from './iommu-mock-memory.ts';
@@ -20,6 +21,7 @@ import { cases as mapping } from './vfio-mapping.ts';
 export const cases: readonly AnyCase[] = [
   ...numbers,
   ...map,
+  ...mapPrivate,
   ...unmap,
   ...ranges,
   ...mockDomain,
