@@ -42,7 +42,6 @@ export class GuestMemfdInode {
   readonly number: number;
   readonly pages: number;
   readonly mappable: boolean;
-  readonly initially: Shareability;
   readonly shareability: RangeMap<Shareability>;
   /** Which pages hold something that is meant to be there; the first user of the others zeroes them. */
   readonly uptodate = new RangeMap(false);
@@ -66,7 +65,6 @@ export class GuestMemfdInode {
     this.title = `inode ${options.number}`;
     this.pages = toPages(options.size);
     this.mappable = options.mappable;
-    this.initially = options.initially;
     this.shareability = new RangeMap(options.initially);
     this.#countsBlocks = options.countsBlocks;
     this.hugePages = options.allocator && new HugePages(options.allocator, options.memory);
