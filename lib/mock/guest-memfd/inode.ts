@@ -113,7 +113,7 @@ export class GuestMemfdInode {
     try {
       return act();
     } finally {
-      this.#changing.splice(this.#changing.indexOf(range), 1);
+      this.#changing.pop();
       if (this.#changing.length === 0) for (const wake of this.#whenSettled.splice(0)) wake();
     }
   }
