@@ -3,7 +3,7 @@
 import { errno, errnoName } from '../abi/errno.ts';
 import { checkBytes, checkInteger, checkU64, outOfRange, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
-import { mortal } from './crash.ts';
+import { mortal } from './alive.ts';
 import type { Faults } from './faults.ts';
 import { type GuestMemfdInode, hostFault, memoryError } from './guest-memfd/index.ts';
 import { violations } from './invariants/index.ts';

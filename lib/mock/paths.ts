@@ -4,7 +4,7 @@ import { errno } from '../abi/errno.ts';
 import { type HugePageCounter, hugePageFile } from '../abi/huge-pages.ts';
 import { checkText } from '../syscalls/arguments.ts';
 import { type PathSyscalls, withPathTwins } from '../syscalls/paths.ts';
-import { mortal } from './crash.ts';
+import { mortal } from './alive.ts';
 import type { HugePagePool } from './huge-page-pool.ts';
 import { DriverFile, KvmDevice, type Machine } from './kvm/index.ts';
 import { type FileOpener, type MockFile, type PathSource, type Text, textFile } from './process/index.ts';

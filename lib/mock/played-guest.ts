@@ -3,7 +3,7 @@
 import { errno } from '../abi/errno.ts';
 import { checkBytes, checkInteger, checkOneOf, checkOptions, checkU64, wrongType } from '../abi/invalid.ts';
 import { PAGE_SIZE } from '../abi/linux.ts';
-import { checkAlive } from './crash.ts';
+import { checkAlive } from './alive.ts';
 import { type Access, access, type GuestExit, type How, type VmFile } from './kvm/index.ts';
 import type { Folio } from './memory.ts';
 import { toPages } from './ranges.ts';

@@ -1,8 +1,8 @@
 /** A guest's translation is for what the page is, and leads to the page that is there: none survives its invalidation. */
 
 import { KVM_X86_DEFAULT_VM } from '../../abi/kvm.ts';
-import { isPrivate } from '../kvm/guest.ts';
-import type { Vm } from '../kvm/vm.ts';
+import type { LiveVm } from '../kvm/machine.ts';
+import { isPrivate } from '../kvm/page-state.ts';
 import { page, type Rule } from './rule.ts';
 
 export const guestTranslations: Rule = {
@@ -12,7 +12,7 @@ export const guestTranslations: Rule = {
   },
 };
 
-function* ofVm(vm: Vm): Generator<string> {
+function* ofVm(vm: LiveVm): Generator<string> {
   for (const { gfns, private: asPrivate, used } of vm.stage2.entries()) {
     const slot = vm.slots.find(gfns.start);
     const where = (): string => `guest ${page(gfns.start)} of vm ${vm.number}`;

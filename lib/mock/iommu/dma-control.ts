@@ -1,6 +1,6 @@
 /** A device without registers, for tests: it does DMA through an IOAS when it is told to. */
 
-import { checkAlive } from '../crash.ts';
+import { checkAlive } from '../alive.ts';
 import type { IommuHost } from './host.ts';
 import { dma } from './pci/dma.ts';
 import { ioasOf } from './private-side.ts';

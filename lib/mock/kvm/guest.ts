@@ -5,7 +5,7 @@
 
 import { errno } from '../../abi/errno.ts';
 import { wrongValue } from '../../abi/invalid.ts';
-import { KVM_MEM_READONLY, KVM_MEMORY_ATTRIBUTE_PRIVATE, KVM_X86_SW_PROTECTED_VM } from '../../abi/kvm.ts';
+import { KVM_MEM_READONLY, KVM_X86_SW_PROTECTED_VM } from '../../abi/kvm.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import { KVM_MEMORY_EXIT_FLAG_PRIVATE } from '../../abi/vcpu.ts';
 import { getZeroedFolio, type HugePage } from '../guest-memfd/index.ts';
@@ -14,6 +14,7 @@ import { hasPrivateBit, largestPrivateMapping, type Touch } from '../platform/in
 import { type PageRange, toBytes, toPages } from '../ranges.ts';
 import { mappedTogether } from './mapping-size.ts';
 import type { Memslot } from './memslots.ts';
+import { isPrivate } from './page-state.ts';
 import { type Kind, mapsPage, type Translation } from './stage2.ts';
 import type { Vm } from './vm.ts';
 
@@ -89,16 +90,6 @@ function isPrivateAccess(vm: Vm, gfn: number, slot: Memslot | undefined, wanted:
   if (hasPrivateBit(vm.type)) return wanted !== 'shared';
   if (wanted !== undefined) throw wrongValue('access', 'left out: guests of this VM type have no private bit', wanted);
   return vm.type === KVM_X86_SW_PROTECTED_VM && isPrivate(vm, gfn, slot);
-}
-
-/** Who knows a page's state: the guest_memfd where the kernel tracks it there, the VM's attributes otherwise. */
-export function isPrivate(vm: Vm, gfn: number, slot: Memslot | undefined): boolean {
-  const gmem = slot?.gmem;
-  if (slot && gmem?.only && vm.machine.profile.conversion !== 'none') {
-    // A closed file has no state any more, and the page counts as shared.
-    return gmem.file?.inode.shareability.get(gfn - slot.baseGfn + gmem.firstPage) === 'private';
-  }
-  return vm.attributes.get(gfn) === KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
 function makeTranslation(

@@ -7,15 +7,23 @@ import type { Folio } from '../memory.ts';
 import type { HostVm, Populate, ProcessMemory } from '../platform/index.ts';
 import type { AddressSpace } from '../process/index.ts';
 import { DriverFile } from './driver-file.ts';
-import { isPrivate } from './guest.ts';
-import type { Machine } from './machine.ts';
+import type { LiveVm, Machine } from './machine.ts';
 import type { BackingFile, Memslot } from './memslots.ts';
+import { isPrivate } from './page-state.ts';
 import { mapsPage } from './stage2.ts';
-import type { Vm } from './vm.ts';
 
 const PAGE = BigInt(PAGE_SIZE);
 
-export function hostVm(vm: Vm): HostVm {
+/** A VM, as far as the hardware can reach into it. */
+interface Hosted extends LiveVm {
+  readonly machine: Machine;
+  readonly vcpuIds: ReadonlySet<number>;
+  readonly hasSplitIrqchip: boolean;
+  readonly host: HostVm;
+  kill(): void;
+}
+
+export function hostVm(vm: Hosted): HostVm {
   const { machine, number, type } = vm;
   return {
     number,
@@ -68,7 +76,7 @@ function touchAll(addressSpace: AddressSpace, address: bigint, size: bigint): Fo
 }
 
 /** virt/kvm/guest_memfd.c, kvm_gmem_populate(). */
-function populate(vm: Vm, gfn: number, pages: number, source: bigint | undefined, post: Populate): number {
+function populate(vm: Hosted, gfn: number, pages: number, source: bigint | undefined, post: Populate): number {
   const slot = vm.slots.find(gfn);
   if (!slot?.gmem) return -errno.EINVAL;
   const { file } = slot.gmem;
@@ -86,7 +94,7 @@ function populate(vm: Vm, gfn: number, pages: number, source: bigint | undefined
 
 /** With in-place conversion the page is zeroed at its first use also where that is here: nobody's data stays in it. */
 function populatePage(
-  vm: Vm,
+  vm: Hosted,
   slot: Memslot,
   { inode }: BackingFile,
   gfn: number,

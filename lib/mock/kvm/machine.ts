@@ -9,7 +9,18 @@ import type { Platform } from '../platform/index.ts';
 import type { AddressSpace, FdTable, PathSource } from '../process/index.ts';
 import type { Profile } from '../profile.ts';
 import type { Restarts } from '../restart.ts';
-import type { Vm } from './vm.ts';
+import type { Memslots } from './memslots.ts';
+import type { HasPageState } from './page-state.ts';
+import type { Stage2 } from './stage2.ts';
+
+/** A VM, as far as anything but KVM's own calls looks at it. */
+export interface LiveVm extends HasPageState {
+  readonly number: number;
+  readonly type: number;
+  readonly slots: Memslots;
+  readonly stage2: Stage2;
+  readonly dead: boolean;
+}
 
 export interface Machine {
   readonly profile: Profile;
@@ -24,7 +35,7 @@ export interface Machine {
   /** Files of other parts of the kernel. */
   readonly paths: PathSource[];
   /** VMs and guest_memfds that live, whoever keeps them. */
-  readonly vms: Set<Vm>;
+  readonly vms: Set<LiveVm>;
   readonly inodes: Set<GuestMemfdInode>;
   /** The next inode or VM number. */
   nextNumber(): number;

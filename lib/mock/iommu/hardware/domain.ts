@@ -3,21 +3,26 @@
 import { errno } from '../../../abi/errno.ts';
 import { PAGE_SIZE } from '../../../abi/linux.ts';
 import type { Area } from '../iova/area.ts';
-import type { IommuDriver } from './driver.ts';
 import type { Format } from './format.ts';
 
 const PAGE = BigInt(PAGE_SIZE);
 
+/** Its driver: compared for which one it is, and asked what holds for each of its page tables. */
+interface Maker {
+  /** IOMMU_CAP_ENFORCE_CACHE_COHERENCY */
+  readonly enforcesCoherency: boolean;
+}
+
 export class Domain {
   readonly format: Format;
-  readonly driver: IommuDriver;
+  readonly driver: Maker;
   /** Whether it was made to keep dirty bits. */
   readonly canTrack: boolean;
   tracking = false;
   /** The first address of each dirty entry. */
   readonly #dirty = new Set<bigint>();
 
-  constructor(format: Format, driver: IommuDriver, canTrack: boolean) {
+  constructor(format: Format, driver: Maker, canTrack: boolean) {
     this.format = format;
     this.driver = driver;
     this.canTrack = canTrack;

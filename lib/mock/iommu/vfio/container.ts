@@ -2,14 +2,21 @@
 
 import { errno } from '../../../abi/errno.ts';
 import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from '../../../abi/vfio.ts';
+import type { Group } from '../hardware/driver.ts';
 import type { IommuHost } from '../host.ts';
 import type { Translate } from '../pci/dma-target.ts';
-import type { VfioGroup } from './group.ts';
 import { Type1 } from './type1.ts';
+
+/** A VFIO group, as far as its container needs it. */
+interface Member {
+  readonly group: Group;
+  container: Container | undefined;
+  containerUsers: number;
+}
 
 export class Container {
   readonly #host: IommuHost;
-  readonly #groups = new Set<VfioGroup>();
+  readonly #groups = new Set<Member>();
   readonly #title: string;
   #type1: Type1 | undefined;
 
@@ -29,7 +36,7 @@ export class Container {
   }
 
   /** VFIO_GROUP_SET_CONTAINER */
-  attachGroup(group: VfioGroup): number {
+  attachGroup(group: Member): number {
     if (!group.group.claim(this)) return -errno.EPERM;
     const error = this.#type1?.attach(group.group) ?? 0;
     if (error !== 0) {
@@ -43,7 +50,7 @@ export class Container {
   }
 
   /** The last group takes the driver with it. */
-  detachGroup(group: VfioGroup): void {
+  detachGroup(group: Member): void {
     this.#type1?.detach(group.group);
     group.group.release();
     this.#groups.delete(group);

@@ -17,17 +17,24 @@ import { NO_PASID } from '../iommufd/group.ts';
 import { pagingOf } from '../iommufd/hwpt.ts';
 import type { Translate } from '../pci/dma-target.ts';
 import type { PciDevice } from '../pci/pci-device.ts';
-import type { VfioGroup } from './group.ts';
 import { Interrupts } from './interrupts.ts';
 import { throughIoas } from './through-ioas.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
+/** A VFIO group, as far as its devices and their nodes need it. */
+interface Siblings {
+  readonly id: number;
+  readonly devices: Set<VfioDevice>;
+  readonly opened: boolean;
+  cdevOpens: number;
+}
+
 export class VfioDevice {
   /** vfio0, vfio1: its node. */
   readonly number: number;
   readonly pci: PciDevice;
-  readonly group: VfioGroup;
+  readonly group: Siblings;
   readonly interrupts: Interrupts;
   /** Mappings of its region, which go when the region is switched off. */
   readonly mappings = new Set<{ unmapFilePages(range: { start: number; end: number }): void }>();
@@ -38,7 +45,7 @@ export class VfioDevice {
   #attached = false;
   readonly #pasids = new Set<number>();
 
-  constructor(number: number, pci: PciDevice, group: VfioGroup) {
+  constructor(number: number, pci: PciDevice, group: Siblings) {
     this.number = number;
     this.pci = pci;
     this.group = group;
