@@ -10,6 +10,7 @@ export default defineConfig({
     // Vitest leaves one processor to itself, which is half of a small machine.
     maxWorkers: '100%',
     testTimeout: 20_000,
+    restoreMocks: true,
     // The mock checks its own rules after every call.
     env: { GMEM_INVARIANTS: '1' },
     projects: [

@@ -15,12 +15,12 @@ import { success } from '../../host/index.ts';
 import { answered } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONVERTS, RawConversion, type State } from '../conversion.ts';
-import { sweepAllocations } from '../fail-nth.ts';
 import { GuestMemory } from '../guest-memory.ts';
 import { HostFile } from '../host-file.ts';
 import { PATTERN, PatternFile } from '../pattern.ts';
 import { checkCovered, deleteSlot } from '../region.ts';
 import { GUEST_START } from '../scenario.ts';
+import { sweepAllocations } from '../sweep.ts';
 
 const GPA = 0x1_0000_0000n;
 const KEEP_SIZE = 1;
