@@ -4,10 +4,10 @@ import type { StructCommand } from '../../../abi/command.ts';
 import { errno } from '../../../abi/errno.ts';
 import { SEV_RET_SUCCESS } from '../../../abi/sev-errors.ts';
 import type { Fields, StructIn, StructOut } from '../../../abi/struct.ts';
-import type { SevHardware } from './sev-hardware.ts';
+import type { SevGuest } from './sev-guest.ts';
 
 export interface Call {
-  readonly guest: SevHardware;
+  readonly guest: SevGuest;
   /** Where the command's struct is. */
   readonly data: bigint;
   /** An fd of /dev/sev, or not. */

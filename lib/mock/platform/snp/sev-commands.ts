@@ -21,7 +21,7 @@ import type { UserMemory } from '../../process/index.ts';
 import { type Answer, type Call, struct } from './call.ts';
 import { VMSA_FEATURES } from './firmware.ts';
 import { legacyFinish, legacyStart, legacyStatus, legacyUpdateData, legacyUpdateVmsa } from './legacy-launch.ts';
-import type { SevHardware } from './sev-hardware.ts';
+import type { SevGuest } from './sev-guest.ts';
 import { launchFinish, launchStart, launchUpdate } from './snp-launch.ts';
 
 const GHCB_VERSION_MAX = 2;
@@ -42,7 +42,7 @@ const COMMANDS: ReadonlyMap<number, Answer> = new Map<number, Answer>([
   [KVM_SEV_SNP_ENABLE_REQ_CERTS.id, enableCerts],
 ]);
 
-export function sevCommand(guest: SevHardware, user: UserMemory): number {
+export function sevCommand(guest: SevGuest, user: UserMemory): number {
   const bytes = user.read(kvm_sev_cmd.size);
   // A null pointer asks whether there is SEV.
   if (!bytes) return user.value === 0n ? 0 : -errno.EFAULT;

@@ -6,28 +6,23 @@ import type { Folio } from '../../memory.ts';
 import type { UserMemory } from '../../process/index.ts';
 import type { GuestHardware, HostVm, Touch } from '../guest-hardware.ts';
 import { EncryptedRegions } from './encrypted-regions.ts';
-import type { SnpContext } from './firmware.ts';
 import { sevCommand } from './sev-commands.ts';
-import type { SnpPlatform } from './snp.ts';
+import type { SevGuest, SevHost } from './sev-guest.ts';
 
-export class SevHardware implements GuestHardware {
-  readonly platform: SnpPlatform;
+export class SevHardware implements GuestHardware, SevGuest {
+  readonly platform: SevHost;
   readonly vm: HostVm;
   readonly sharedBit = 0n;
   readonly regions: EncryptedRegions;
-  /** sev->active: the VM has a key. */
   asid: number | undefined;
-  /** Of SNP: what the firmware keeps of the guest. */
-  context: SnpContext | undefined;
-  /** Of SEV and SEV-ES: the firmware's number of the guest, and whether it runs. */
-  legacy: { readonly handle: number; readonly policy: number; running: boolean } | undefined;
-  /** The fd of /dev/sev that the launch was begun with: later commands look it up again. */
+  context: SevGuest['context'];
+  legacy: SevGuest['legacy'];
   launchFd = -1;
   /** vCPUs whose registers are sealed. */
   readonly sealed = new Set<number>();
   readonly #vcpus = new Set<number>();
 
-  constructor(platform: SnpPlatform, vm: HostVm) {
+  constructor(platform: SevHost, vm: HostVm) {
     this.platform = platform;
     this.vm = vm;
     this.regions = new EncryptedRegions(vm.process);
@@ -73,7 +68,6 @@ export class SevHardware implements GuestHardware {
     return 0;
   }
 
-  /** Encrypts the registers of all vCPUs there are. */
   sealVcpus(): void {
     for (const id of this.#vcpus) this.sealed.add(id);
   }

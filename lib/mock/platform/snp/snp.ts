@@ -19,9 +19,10 @@ import { plain, scramble, scrambled } from '../scramble.ts';
 import { Asids } from './asids.ts';
 import { SNP_POLICY_BITS, VMSA_FEATURES } from './firmware.ts';
 import { Rmp } from './rmp.ts';
+import type { SevHost } from './sev-guest.ts';
 import { SevHardware } from './sev-hardware.ts';
 
-export class SnpPlatform implements Platform {
+export class SnpPlatform implements Platform, SevHost {
   readonly name = 'sev-snp';
   readonly machineTypes = [KVM_X86_SEV_VM, KVM_X86_SEV_ES_VM, KVM_X86_SNP_VM];
   readonly separateTables = false;
@@ -50,10 +51,6 @@ export class SnpPlatform implements Platform {
     return this.#validated.get(pfn!) !== undefined;
   }
 
-  /**
-   * PVALIDATE by the guest, or the firmware's part of a launch. What lay there becomes noise to the guest, whose key it
-   * was not encrypted with; `encrypted`: the firmware has seen to that.
-   */
   validate(folio: Folio, { encrypted }: { readonly encrypted: boolean }): void {
     const entry = this.rmp.lookup(folio.pfn!);
     if (!entry || this.isValidated(folio)) return;

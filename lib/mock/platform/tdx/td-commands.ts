@@ -11,16 +11,10 @@ import {
   kvm_tdx_cmd,
 } from '../../../abi/index.ts';
 import type { UserMemory } from '../../process/index.ts';
+import type { Td, TdCall } from './td.ts';
 import { getCapabilities, getCpuid } from './td-cpuid.ts';
-import type { TdHardware } from './td-hardware.ts';
 import { initVm } from './td-init.ts';
 import { initMemRegion } from './td-memory.ts';
-
-export interface TdCall {
-  readonly td: TdHardware;
-  readonly flags: number;
-  readonly data: bigint;
-}
 
 type Command = ReturnType<typeof kvm_tdx_cmd.decode>;
 
@@ -32,7 +26,7 @@ function getCommand(user: UserMemory): Command | number {
   return command.hw_error === 0n ? command : -errno.EINVAL;
 }
 
-export function vmCommand(td: TdHardware, user: UserMemory): number {
+export function vmCommand(td: Td, user: UserMemory): number {
   const command = getCommand(user);
   if (typeof command === 'number') return command;
   const call = { td, flags: command.flags, data: command.data };
@@ -51,7 +45,7 @@ function finalize({ td }: TdCall): number {
 }
 
 /** The commands that change something go another way than the one that asks, with its checks in another order. */
-export function vcpuCommand(td: TdHardware, id: number, user: UserMemory): number {
+export function vcpuCommand(td: Td, id: number, user: UserMemory): number {
   const command = getCommand(user);
   if (typeof command === 'number') return command;
   if (!td.isBuilding) return -errno.EINVAL;

@@ -11,7 +11,7 @@ import {
   tdCpuid,
   USER_TDVMCALLS,
 } from './module.ts';
-import type { TdCall } from './td-commands.ts';
+import type { TdCall } from './td.ts';
 
 function encode(header: Uint8Array, entries: readonly CpuidEntry[]): Uint8Array {
   const bytes = new Uint8Array(header.length + entries.length * kvm_cpuid_entry2.size);

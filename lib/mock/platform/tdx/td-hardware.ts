@@ -3,34 +3,25 @@
 import { errno } from '../../../abi/errno.ts';
 import { TDX_TD_ATTR_SEPT_VE_DISABLE } from '../../../abi/tdx.ts';
 import type { Folio } from '../../memory.ts';
+import type { PageMap } from '../../page-map.ts';
 import type { UserMemory } from '../../process/index.ts';
 import type { GuestHardware, HostVm, Touch } from '../guest-hardware.ts';
 import { scramble } from '../scramble.ts';
-import type { CpuidEntry } from './module.ts';
-import { SecureEpt } from './sept.ts';
+import { SecureEpt, type SeptEntry } from './sept.ts';
+import type { Td, TdParameters } from './td.ts';
 import { vcpuCommand, vmCommand } from './td-commands.ts';
-import type { TdxPlatform } from './tdx.ts';
 
-export interface TdParameters {
-  readonly attributes: bigint;
-  readonly xfam: bigint;
-  readonly cpuid: readonly CpuidEntry[];
-  readonly sharedBit: bigint;
-}
-
-export class TdHardware implements GuestHardware {
-  readonly platform: TdxPlatform;
+export class TdHardware implements GuestHardware, Td {
   readonly vm: HostVm;
   readonly sept = new SecureEpt();
-  /** Set by KVM_TDX_INIT_VM: the TD has a key. */
   parameters: TdParameters | undefined;
-  /** TD_STATE_RUNNABLE. */
   finalized = false;
-  /** vCPUs that are the TD's. */
   readonly initialized = new Set<number>();
+  /** The platform's, of all TDs. */
+  readonly #owners: PageMap<SeptEntry>;
 
-  constructor(platform: TdxPlatform, vm: HostVm) {
-    this.platform = platform;
+  constructor(owners: PageMap<SeptEntry>, vm: HostVm) {
+    this.#owners = owners;
     this.vm = vm;
   }
 
@@ -73,15 +64,14 @@ export class TdHardware implements GuestHardware {
   makePrivate(gfn: number, folio: Folio): number {
     const entry = this.sept.augment(gfn, folio);
     if (!entry) return 0;
-    this.platform.owners.set(folio.pfn!, entry);
+    this.#owners.set(folio.pfn!, entry);
     scramble(folio);
     return 0;
   }
 
-  /** TDH.MEM.PAGE.ADD while the TD is built; false where the guest has a page there. */
   addPage(gfn: number, folio: Folio): boolean {
     const entry = this.sept.add(gfn, folio);
-    if (entry) this.platform.owners.set(folio.pfn!, entry);
+    if (entry) this.#owners.set(folio.pfn!, entry);
     return entry !== undefined;
   }
 
@@ -113,7 +103,7 @@ export class TdHardware implements GuestHardware {
 
   /** What was in it was encrypted with the TD's key, which nobody has now. */
   #giveBack(folio: Folio): void {
-    this.platform.owners.delete(folio.pfn!);
+    this.#owners.delete(folio.pfn!);
     scramble(folio);
   }
 

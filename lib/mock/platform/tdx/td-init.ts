@@ -12,7 +12,7 @@ import {
   SUPPORTED_ATTRIBUTES,
   SUPPORTED_XFAM,
 } from './module.ts';
-import type { TdCall } from './td-commands.ts';
+import type { TdCall } from './td.ts';
 import { cpuidAt } from './td-cpuid.ts';
 
 /** KVM_MAX_CPUID_ENTRIES. */

@@ -3,7 +3,7 @@
 import { errno } from '../../../abi/errno.ts';
 import { KVM_TDX_INIT_MEM_REGION, KVM_TDX_MEASURE_MEMORY_REGION, PAGE_SIZE } from '../../../abi/index.ts';
 import { isAligned, toPages, wraps } from '../../ranges.ts';
-import type { TdCall } from './td-commands.ts';
+import type { Td, TdCall } from './td.ts';
 
 const PAGE = BigInt(PAGE_SIZE);
 
@@ -27,14 +27,14 @@ export function initMemRegion({ td, flags, data }: TdCall, vcpu: number): number
 
 type Region = ReturnType<typeof KVM_TDX_INIT_MEM_REGION.struct.decode>;
 
-function isValid({ vm, sharedBit }: TdCall['td'], { source_addr, gpa, nr_pages }: Region): boolean {
+function isValid({ vm, sharedBit }: Td, { source_addr, gpa, nr_pages }: Region): boolean {
   if (source_addr === 0n ? !vm.convertsInPlace : !isAligned(source_addr)) return false;
   const size = nr_pages * PAGE;
   if (!isAligned(gpa) || nr_pages === 0n || size > 0xffff_ffff_ffff_ffffn || wraps(gpa, size)) return false;
   return !(gpa & sharedBit) && !((gpa + size - 1n) & sharedBit);
 }
 
-function addPage(td: TdCall['td'], gpa: bigint, source: bigint): number {
+function addPage(td: Td, gpa: bigint, source: bigint): number {
   const done = td.vm.populate(toPages(gpa), 1, source === 0n ? undefined : source, (gfn, folio, contents) => {
     if (!td.addPage(gfn, folio)) return -errno.EIO;
     if (contents) folio.bytes.set(contents);

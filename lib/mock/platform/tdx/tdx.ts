@@ -23,7 +23,7 @@ export class TdxPlatform implements Platform {
   readonly owners = new PageMap<SeptEntry>();
 
   createGuest(...[vm]: Parameters<Platform['createGuest']>): GuestHardware {
-    return vm.type === KVM_X86_TDX_VM ? new TdHardware(this, vm) : vmxGuest;
+    return vm.type === KVM_X86_TDX_VM ? new TdHardware(this.owners, vm) : vmxGuest;
   }
 
   get ownedPages(): number {

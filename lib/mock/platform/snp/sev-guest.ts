@@ -1,0 +1,36 @@
+/** A guest and its host as the launch commands see them. The commands stand below the hardware that receives them. */
+
+import type { Folio } from '../../memory.ts';
+import type { HostVm } from '../guest-hardware.ts';
+import type { Platform } from '../platform.ts';
+import type { Asids } from './asids.ts';
+import type { SnpContext } from './firmware.ts';
+import type { Rmp } from './rmp.ts';
+
+export interface SevHost extends Pick<Platform, 'owner'> {
+  readonly rmp: Rmp;
+  readonly asids: Asids;
+  isValidated(folio: Folio): boolean;
+  /**
+   * PVALIDATE by the guest, or the firmware's part of a launch. What lay there becomes noise to the guest, whose key it
+   * was not encrypted with; `encrypted`: the firmware has seen to that.
+   */
+  validate(folio: Folio, how: { readonly encrypted: boolean }): void;
+}
+
+export interface SevGuest {
+  readonly platform: SevHost;
+  readonly vm: HostVm;
+  /** sev->active: the VM has a key. */
+  asid: number | undefined;
+  /** Of SNP: what the firmware keeps of the guest. */
+  context: SnpContext | undefined;
+  /** Of SEV and SEV-ES: the firmware's number of the guest, and whether it runs. */
+  legacy: { readonly handle: number; readonly policy: number; running: boolean } | undefined;
+  /** The fd of /dev/sev that the launch was begun with: later commands look it up again. */
+  launchFd: number;
+  readonly isSnp: boolean;
+  needsInitialization(): boolean;
+  /** Encrypts the registers of all vCPUs there are. */
+  sealVcpus(): void;
+}
