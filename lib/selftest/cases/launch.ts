@@ -123,7 +123,7 @@ const sealed = defineCase<Confidential>({
 const preFault = defineCase<Confidential>({
   name: 'launch-then-pre-fault',
   about: 'Private memory is populated ahead once the VM is launched, and not before: EOPNOTSUPP (pre_fault_allowed).',
-  requires: ofType(),
+  requires: ofType({ capability: 'KVM_CAP_PRE_FAULT_MEMORY' }),
   variants: CONFIDENTIAL,
   async run(t, type) {
     const s = await LaunchScenario.create(t, type);
