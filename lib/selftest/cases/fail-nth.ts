@@ -187,12 +187,14 @@ const converts = defineCase<State>({
 const attributes = defineCase({
   name: 'fail-nth-vm-attributes',
   about:
-    'KVM_SET_MEMORY_ATTRIBUTES without memory at any point is ENOMEM and can be tried again (kvm_vm_set_mem_attributes()).',
+    'KVM_SET_MEMORY_ATTRIBUTES without memory at any point is ENOMEM, or makes do with a second try (xas_nomem()), and can ' +
+    'be tried again (kvm_vm_set_mem_attributes()).',
   requires: { dialect: ['vm-attributes'], vmType: 'private', failNth: true },
   async run(t) {
     const args = { address: GPA, size: 64 * PAGE_SIZE, attributes: 8n };
     await sweepAllocations(t, {
       what: 'setting attributes',
+      recovers: true,
       prepare: () => t.vm(),
       call: (vm) => {
         const outcome = t.host.raw.tryIoctlSync(vm, KVM_SET_MEMORY_ATTRIBUTES, args);
