@@ -135,6 +135,8 @@ const preFaults = defineCase({
     let offset = 0;
     await sweepAllocations(t, {
       what: 'pre-faulting a page',
+      // What the vCPU has in its caches is used before memory is asked for.
+      recovers: true,
       prepare: async () => {
         offset += SPAN;
         return offset;
