@@ -9,6 +9,7 @@
  * @property {number} timeout    seconds
  * @property {string[]} [options] of `lab run`
  * @property {readonly string[]} [kernels] the only ones it is for, by name
+ * @property {boolean} [once]    on the first kernel only: what it tests is the same in all of them
  */
 
 /** Run on the host before anything else: the guest has neither a compiler's time nor a network. */
@@ -37,10 +38,10 @@ const SEED = 7215;
  * `scripts/differential` without a seed makes others, and by --steps as many as there is time for.
  *
  * @param {string} family
- * @param {{ steps: number, machines?: number, options?: string[], kernels?: readonly string[] }} parts
+ * @param {{ steps: number, machines?: number, options?: string[], once?: boolean }} parts
  * @returns {LabTest[]}
  */
-const differential = (family, { steps, machines = 1, options = [], kernels: only }) =>
+const differential = (family, { steps, machines = 1, options = [], once = false }) =>
   Array.from({ length: machines }, (_, i) => ({
     name: machines > 1 ? `differential-${family}-${i + 1}` : `differential-${family}`,
     command: [
@@ -51,11 +52,9 @@ const differential = (family, { steps, machines = 1, options = [], kernels: only
     ktap: false,
     timeout: 600,
     options: ['--cpus', '1', ...options],
-    ...(only && { kernels: only }),
+    once,
   }));
 
-/** iommufd and VFIO are the same in both kernels. */
-const once = ['default'];
 const edu = ['--device', 'edu', '--iommu', 'intel'];
 
 /** @type {readonly LabTest[]} */
@@ -81,6 +80,7 @@ export const tests = [
     name: 'iommufd',
     command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-*'],
     ktap: true,
+    once: true,
     timeout: 400,
   },
   {
@@ -88,6 +88,7 @@ export const tests = [
     command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-*'],
     options: edu,
     ktap: true,
+    once: true,
     timeout: 400,
   },
   {
@@ -95,6 +96,7 @@ export const tests = [
     command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-dma*'],
     options: ['--device', 'edu', '--iommu', 'amd'],
     ktap: true,
+    once: true,
     timeout: 400,
   },
   {
@@ -105,6 +107,7 @@ export const tests = [
       ...['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-memlock*'],
     ],
     ktap: true,
+    once: true,
     timeout: 200,
   },
   {
@@ -113,24 +116,27 @@ export const tests = [
     command: ['node', '.cache/bundle/vfio-lent-device.js', '--backend', 'native', '--timeout', '120'],
     options: ['--device', 'e1000', '--iommu', 'intel'],
     ktap: true,
+    once: true,
     timeout: 300,
   },
   {
     name: 'memory-error',
     command: ['node', '.cache/bundle/memory-error.js', '--backend', 'native'],
     ktap: true,
+    once: true,
     timeout: 100,
   },
   {
     name: 'rare-exits',
     command: ['node', '.cache/bundle/vcpu-rare-exits.js', '--backend', 'native'],
     ktap: true,
+    once: true,
     timeout: 100,
   },
   ...differential('kvm', { steps: 20_000, machines: 2 }),
-  ...differential('iommufd', { steps: 2_000, kernels: once }),
-  ...differential('type1', { steps: 1_500, options: edu, kernels: once }),
-  ...differential('cdev', { steps: 1_500, options: edu, kernels: once }),
+  ...differential('iommufd', { steps: 2_000, once: true }),
+  ...differential('type1', { steps: 1_500, options: edu, once: true }),
+  ...differential('cdev', { steps: 1_500, options: edu, once: true }),
   {
     name: 'observations',
     command: ['.cache/lab/observe', 'test/observations/rfc-convert.txt'],

@@ -36,8 +36,10 @@ export const test = {
     }
     try {
       const images = await prepareAll(given.many['kernel'] ?? []);
-      const runs = images.flatMap((kernel) =>
-        chosen.filter(({ kernels: only = [kernel] }) => only.includes(kernel)).map((one) => ({ one, kernel })),
+      const runs = images.flatMap((kernel, index) =>
+        chosen
+          .filter(({ kernels: only = [kernel], once }) => only.includes(kernel) && (index === 0 || !once))
+          .map((one) => ({ one, kernel })),
       );
       if (runs.length === 0) throw new Failure(`none of these tests is for ${images.join(', ')}`, status.usage);
       const failed = await runAll(runs, given.number['jobs'] ?? availableParallelism());
