@@ -61,8 +61,11 @@ await selftest([
         size: BigInt(PAGE),
       };
       t.equal(await guest.read(GPA + BigInt(PAGE), 1), { ok: false, exit }, 'the guest reads the broken page');
-      const copied = await syscalls.copyOut(mapping.address + BigInt(PAGE), new Uint8Array(1));
-      t.equal(copied, -EFAULT, 'the host reads the broken page');
+      // The RFC keeps folios off the LRU, and memory_failure() leaves those where they are mapped.
+      if (t.features.dialect !== 'rfc-convert') {
+        const copied = await syscalls.copyOut(mapping.address + BigInt(PAGE), new Uint8Array(1));
+        t.equal(copied, -EFAULT, 'the host reads the broken page');
+      }
       for (const page of [0, 2]) {
         const read = await guest.read(GPA + BigInt(page * PAGE), 1);
         t.equal(read, { ok: true, bytes: Uint8Array.of(0x41) }, `the guest reads page ${page}`);

@@ -36,10 +36,11 @@ export const test = {
     }
     try {
       const images = await prepareAll(given.many['kernel'] ?? []);
-      const runs = images.flatMap((kernel, index) =>
-        chosen
-          .filter(({ kernels: only = [kernel], once }) => only.includes(kernel) && (index === 0 || !once))
-          .map((one) => ({ one, kernel })),
+      // The longest come first in the list: those of every kernel, so that none is left for the end.
+      const runs = chosen.flatMap((one) =>
+        images
+          .filter((kernel, index) => (one.kernels ?? images).includes(kernel) && (index === 0 || !one.once))
+          .map((kernel) => ({ one, kernel })),
       );
       if (runs.length === 0) throw new Failure(`none of these tests is for ${images.join(', ')}`, status.usage);
       const failed = await runAll(runs, given.number['jobs'] ?? availableParallelism());
