@@ -15,7 +15,9 @@ export default defineConfig({
     'vcpu-rare-exits': project('scripts/lab/cases/vcpu-rare-exits.mjs'),
     'vfio-lent-device': project('scripts/lab/cases/vfio-lent-device.mjs'),
   },
-  resolve: { alias: { 'guest-memfd/selftest': project('lib/cli/script.ts') } },
+  resolve: {
+    alias: { 'guest-memfd/abi': project('lib/abi/index.ts'), 'guest-memfd/selftest': project('lib/cli/script.ts') },
+  },
   platform: 'node',
   transform: { target: 'node20.19' },
   output: { dir: project('.cache/bundle'), format: 'esm', cleanDir: true, chunkFileNames: '[name].js' },

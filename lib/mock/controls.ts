@@ -56,8 +56,8 @@ export interface MockControls {
   /**
    * Makes an IOAS that maps nothing yet the private side of a device, one that a confidential guest has accepted. From
    * then on its device gets private pages of a guest_memfd (IOMMU_IOAS_MAP_FILE) and nothing else, where that of any
-   * other IOAS gets everything but those: what is on the wrong side is EACCES, when it is mapped or when a device comes. No kernel's interface makes one so far. Not with `iommu: 'pin'`,
-   * which maps no private memory.
+   * other IOAS gets everything but those: what is on the wrong side is EACCES, when it is mapped or when a device comes.
+   * No kernel's interface makes one so far. Not with `iommu: 'pin'`, which maps no private memory.
    */
   makePrivateSide(iommufd: number, ioasId: number): void;
   /** Pages that the hardware has given to guests: 0 when all are gone. */

@@ -57,35 +57,38 @@ const differential = (family, { steps, machines = 1, options = [], once = false 
 
 const edu = ['--device', 'edu', '--iommu', 'intel'];
 
+/** @param {string[]} options */
+const selftest = (...options) => ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', ...options];
+
+/** A file of cases of the lab's own. @param {string} name @param {string[]} options */
+const ownCases = (name, ...options) => ['node', `.cache/bundle/${name}.js`, '--backend', 'native', ...options];
+
 /** @type {readonly LabTest[]} */
 export const tests = [
   {
     name: 'selftest',
-    command: [
-      ...['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native'],
-      // A guest that has 2 MiB turned page by page takes half a minute of an emulated CPU.
-      ...['--timeout', '120', '-T', 'iommu-*', '-T', 'vfio-*', '-T', 'guest-ram-*'],
-    ],
+    // A guest that has 2 MiB turned page by page takes half a minute of an emulated CPU.
+    command: selftest('--timeout', '120', '-T', 'iommu-*', '-T', 'vfio-*', '-T', 'guest-ram-*'),
     ktap: true,
     timeout: 900,
   },
   {
     name: 'guest-ram',
-    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'guest-ram-*'],
+    command: selftest('-t', 'guest-ram-*'),
     options: edu,
     ktap: true,
     timeout: 400,
   },
   {
     name: 'iommufd',
-    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-*'],
+    command: selftest('-t', 'iommu-*'),
     ktap: true,
     once: true,
     timeout: 400,
   },
   {
     name: 'vfio',
-    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-*'],
+    command: selftest('-t', 'vfio-*'),
     options: edu,
     ktap: true,
     once: true,
@@ -93,7 +96,7 @@ export const tests = [
   },
   {
     name: 'vfio-amd',
-    command: ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'vfio-dma*'],
+    command: selftest('-t', 'vfio-dma*'),
     options: ['--device', 'edu', '--iommu', 'amd'],
     ktap: true,
     once: true,
@@ -104,7 +107,7 @@ export const tests = [
     // Root may lock as much as it likes, so it gives up that right, and is given a limit of 8 pages.
     command: [
       ...['setpriv', '--bounding-set', '-ipc_lock', 'prlimit', '--memlock=32768'],
-      ...['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', '-t', 'iommu-memlock*'],
+      ...selftest('-t', 'iommu-memlock*'),
     ],
     ktap: true,
     once: true,
@@ -113,7 +116,7 @@ export const tests = [
   {
     name: 'lent-device',
     // Each of its four cases starts another Node.js.
-    command: ['node', '.cache/bundle/vfio-lent-device.js', '--backend', 'native', '--timeout', '120'],
+    command: ownCases('vfio-lent-device', '--timeout', '120'),
     options: ['--device', 'e1000', '--iommu', 'intel'],
     ktap: true,
     once: true,
@@ -121,14 +124,14 @@ export const tests = [
   },
   {
     name: 'memory-error',
-    command: ['node', '.cache/bundle/memory-error.js', '--backend', 'native'],
+    command: ownCases('memory-error'),
     ktap: true,
     once: true,
     timeout: 100,
   },
   {
     name: 'rare-exits',
-    command: ['node', '.cache/bundle/vcpu-rare-exits.js', '--backend', 'native'],
+    command: ownCases('vcpu-rare-exits'),
     ktap: true,
     once: true,
     timeout: 100,

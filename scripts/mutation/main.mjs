@@ -1,6 +1,7 @@
 /** Every change that the test cases do not notice, or that they never reach, is a rule nobody checks. */
 
 import { fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +17,7 @@ const HELP = `usage: scripts/mutate [options]
   --platforms NAME,... and their platforms (default software-protected,sev-snp,tdx)
   --verbose          also what noticed each change
 
-It exits with 1 where a change survives.
+It exits with 1 where a change survives, and with 2 for a wrong command line.
 `;
 
 /** guest_memfd's core, what KVM makes of it, and the hardware. */
@@ -30,19 +31,36 @@ const CONVERSION = [
 const SILENCE_MS = 40_000;
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const { values } = parseArgs({
-  options: {
-    files: { type: 'string' },
-    sample: { type: 'string' },
-    kernels: { type: 'string', default: 'rfc-v2,inplace-v13,linux-7.3' },
-    platforms: { type: 'string', default: 'software-protected,sev-snp,tdx' },
-    verbose: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+const values = readOptions();
 if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
+}
+
+/** What is wrong on the command line ends it, with 2 as everywhere. */
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        files: { type: 'string' },
+        sample: { type: 'string' },
+        kernels: { type: 'string', default: 'rfc-v2,inplace-v13,linux-7.3' },
+        platforms: { type: 'string', default: 'software-protected,sev-snp,tdx' },
+        verbose: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.sample !== undefined && !/^[1-9]\d*$/.test(values.sample)) {
+      throw new RangeError(`--sample takes a count, not '${values.sample}'`);
+    }
+    for (const path of values.files?.split(',') ?? []) {
+      if (!existsSync(join(root, path))) throw new RangeError(`--files: no ${path} in the project`);
+    }
+    return values;
+  } catch (error) {
+    process.stderr.write(`scripts/mutate: ${error.message}\n\n${HELP}`);
+    process.exit(2);
+  }
 }
 
 const groups = values.kernels

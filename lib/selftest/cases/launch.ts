@@ -1,6 +1,6 @@
 /** Bringing a confidential VM up: what SEV-SNP and TDX have in common. */
 
-import { PAGE_SIZE } from '../../abi/index.ts';
+import { errno, PAGE_SIZE } from '../../abi/index.ts';
 import type { Vcpu } from '../../kvm/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONFIDENTIAL, type Confidential, GUEST_VIEW, LaunchScenario, ofType, secret } from '../launch-scenario.ts';
@@ -152,7 +152,8 @@ const unaccepted = defineCase<Confidential>({
     t.succeeds(await s.tryLaunch({ vcpus: 1, memory: [{ gpa: s.gpa(0), contents: secret }] }), 'the launch');
     const guest = t.mock.guest(s.vm.fd);
     t.equal(guest.read(s.gpa(0), 1, { accepts: false }).ok, true, 'whether it may use what it was launched with');
-    const exit = type === 'snp' ? ({ reason: 'shutdown' } as const) : ({ reason: 'failed', errno: -5 } as const);
+    const exit =
+      type === 'snp' ? ({ reason: 'shutdown' } as const) : ({ reason: 'failed', errno: -errno.EIO } as const);
     t.equal<unknown>(guest.read(s.gpa(1), 1, { accepts: false }), { ok: false, exit }, 'what becomes of another page');
     if (type === 'tdx') await t.throws(() => s.vm.checkExtension(3), 'VmDeadError', 'asking the VM');
   },
