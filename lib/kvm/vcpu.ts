@@ -202,14 +202,20 @@ export class Vcpu extends FdResource {
    * Gives the guest its memory before it asks for it. Stops at the first page that cannot be given: the error's
    * `completed` says how many bytes were.
    *
-   * | errno      | meaning                                                              |
-   * |------------|----------------------------------------------------------------------|
-   * | EFAULT     | no memory there, or private memory that this VM's guest may not have  |
-   * | EHWPOISON  | the page is broken                                                   |
-   * | ENOENT     | outside all memory regions                                            |
-   * | EOPNOTSUPP | not on this VM type or paging mode                                     |
+   * | errno      | meaning                                                                        |
+   * |------------|--------------------------------------------------------------------------------|
+   * | EAGAIN     | the memory region is being deleted or moved                                    |
+   * | EFAULT     | no memory there, private memory that this VM's guest may not have, or private  |
+   * |            | by the VM's attributes and outside all memory regions                          |
+   * | EHWPOISON  | the page is broken                                                             |
+   * | ENOENT     | outside all memory regions                                                     |
+   * | EOPNOTSUPP | not on this VM type or paging mode                                             |
    *
-   * Source: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c.
+   * Do not delete a memory region of a VM of type `default` meanwhile: on Linux 7.3 both calls may then never end. The
+   * deletion makes KVM give up all page tables of such a VM, and a pre-fault that began with the old ones tries again
+   * until a signal comes, with the deletion waiting for it.
+   *
+   * Source: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c; kvm_tdp_page_prefault(), arch/x86/kvm/mmu/mmu.c.
    *
    * @throws KernelError, RangeError for a range that is empty or not page aligned
    */

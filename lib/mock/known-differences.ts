@@ -24,6 +24,14 @@ export const knownDifferences: readonly KnownDifference[] = [
     reason: 'Nobody can tell but the journal; a step for each page of a large hole would say no more.',
   },
   {
+    profiles: 'all',
+    kernel:
+      'KVM_PRE_FAULT_MEMORY while a memslot of a default VM is deleted may try again for ever, and the deletion waits ' +
+      'for it, until a signal comes: the retry does not reload a root that the deletion made obsolete (seen on 7.3.4).',
+    mock: 'Ends as without the other call.',
+    reason: 'Calls do not overlap in the mock, and a call that never ends would teach nobody more than this entry.',
+  },
+  {
     profiles: ['rfc-v2'],
     kernel:
       'An allocation failure while the work list is built is lost: part of the range is converted and 0 returned.',
