@@ -80,8 +80,8 @@ export class GuestMemory {
     this.#t.equal(outcome, { ok: true }, `the guest writes ${place(offset, size)}`);
   }
 
-  /** An empty range holds anything. */
-  async guestFinds(offset: number, size: number, byte: number): Promise<void> {
+  /** Pages of a function's bytes are counted from the beginning of the range. An empty range holds anything. */
+  async guestFinds(offset: number, size: number, byte: number | ((page: number) => number)): Promise<void> {
     if (size === 0) return;
     const read = await this.#t.guest(this.vm).read(GUEST_START + BigInt(offset), size);
     this.#t.ok(read.ok, `the guest reads ${place(offset, size)}`);
@@ -122,8 +122,11 @@ export class GuestMemory {
     return this.#t.host.raw.syscalls.copyOut(this.address + BigInt(offset), bytes);
   }
 
-  #holds(bytes: Uint8Array, byte: number, what: string): void {
-    this.#t.equal(bytes, new Uint8Array(bytes.length).fill(byte), what);
+  #holds(bytes: Uint8Array, byte: number | ((page: number) => number), what: string): void {
+    const wanted = new Uint8Array(bytes.length);
+    if (typeof byte === 'number') wanted.fill(byte);
+    else for (let at = 0; at < wanted.length; at += PAGE_SIZE) wanted.fill(byte(at / PAGE_SIZE), at, at + PAGE_SIZE);
+    this.#t.equal(bytes, wanted, what);
   }
 }
 

@@ -7,6 +7,8 @@
  * @property {string[]} command
  * @property {boolean} ktap      whether it prints KTAP: then a "not ok", or no "ok" at all, is a failure whatever its status
  * @property {number} timeout    seconds
+ * @property {number} [cpus]     default: 1. Machines run side by side, and a second CPU of one spins while the first waits
+ *                               for its turn
  * @property {string[]} [options] of `lab run`
  * @property {readonly string[]} [kernels] the only ones it is for, by name
  * @property {boolean} [once]    on the first kernel only: what it tests is the same in all of them
@@ -51,7 +53,7 @@ const differential = (family, { steps, machines = 1, options = [], once = false 
     ],
     ktap: false,
     timeout: 600,
-    options: ['--cpus', '1', ...options],
+    options,
     once,
   }));
 
@@ -68,7 +70,11 @@ export const tests = [
   {
     name: 'selftest',
     // A guest that has 2 MiB turned page by page takes half a minute of an emulated CPU.
-    command: selftest('--timeout', '120', '-T', 'iommu-*', '-T', 'vfio-*', '-T', 'guest-ram-*'),
+    command: selftest(
+      '--timeout',
+      '120',
+      ...['race_*', 'iommu-*', 'vfio-*', 'guest-ram-*'].flatMap((name) => ['-T', name]),
+    ),
     ktap: true,
     timeout: 900,
   },
@@ -78,6 +84,13 @@ export const tests = [
     options: edu,
     ktap: true,
     timeout: 400,
+  },
+  {
+    name: 'races',
+    command: selftest('-t', 'race_*'),
+    cpus: 2,
+    ktap: true,
+    timeout: 200,
   },
   {
     name: 'iommufd',

@@ -20,7 +20,8 @@ export async function runTest(one, kernel) {
   const held = new PassThrough();
   const printed = buffer(held);
   const counter = new KtapCounter(held);
-  const given = parseOptions([...(one.options ?? []), '--kernel', kernel], machineOptions);
+  const cpus = String(one.cpus ?? 1);
+  const given = parseOptions([...(one.options ?? []), '--cpus', cpus, '--kernel', kernel], machineOptions);
   const ending = await execute(given, {
     command: one.command,
     out: one.ktap ? counter : held,
