@@ -49,11 +49,11 @@ export async function mmap(t: T, fd: FdLike, args: MmapArgs): Promise<Result<big
 }
 
 /** Anonymous memory; it is unmapped at the end. */
-export async function anonymous(t: T, length: number): Promise<bigint> {
+export async function anonymous(t: T, length: number, prot = PROT_READ | PROT_WRITE): Promise<bigint> {
   const { syscalls } = t.host.raw;
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  const address = await syscalls.mmap(length, PROT_READ | PROT_WRITE, flags, -1, 0n);
-  const result = answer('mmap', { length, flags }, address);
+  const address = await syscalls.mmap(length, prot, flags, -1, 0n);
+  const result = answer('mmap', { length, prot, flags }, address);
   t.defer(() => (result.ok ? syscalls.munmap(address, length) : undefined));
   return t.succeeds(result, 'mapping anonymous memory');
 }

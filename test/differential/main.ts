@@ -2,8 +2,8 @@
 
 import { BackendUnavailableError } from '../../lib/syscalls/unavailable.ts';
 import { explore } from './explore.ts';
-import { type Family, families } from './families.ts';
-import { openKernels } from './kernels.ts';
+import { type Family, type FamilyName, families } from './families.ts';
+import { type OpenKernels, openKernels } from './kernels.ts';
 import { type Options, readOptions, usage } from './options.ts';
 
 /** Fewer steps need not reach every answer. */
@@ -12,9 +12,16 @@ const ENOUGH_STEPS = 20_000;
 const since = (begun: number): string => ((Date.now() - begun) / 1000).toFixed(1);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-async function compare({ steps, seed, family, backend, differences: most }: Options): Promise<number> {
+type Limits = Pick<Options, 'steps' | 'seed' | 'differences'>;
+
+async function compareAll({ families, backend, ...limits }: Options): Promise<number> {
   await using kernels = await openKernels(backend);
   for (const line of kernels.about) say(line);
+  const statuses = families.map((family) => compare(kernels, family, limits));
+  return statuses.includes(1) ? 1 : Math.max(...statuses);
+}
+
+function compare(kernels: OpenKernels, family: FamilyName, { steps, seed, differences: most }: Limits): number {
   const { commands, opening, missing: lacks }: Family = families[family];
   const lacking = lacks(kernels.facts);
   if (lacking !== undefined) {
@@ -57,7 +64,7 @@ async function main(): Promise<number> {
     return 0;
   }
   try {
-    return await compare(options);
+    return await compareAll(options);
   } catch (error) {
     if (!(error instanceof BackendUnavailableError)) throw error;
     say(`skipped: ${error.message}`);

@@ -54,9 +54,12 @@ export class Vma implements FileMapping, PageOwner {
     const present = this.#entries.get(page);
     if (!this.#allows(write, by, present)) return -errno.EFAULT;
     if (present && (!write || present.writable)) return present.folio;
+    if (present?.owned) {
+      this.#entries.set(page, { ...present, writable: true });
+      return present.folio;
+    }
     const entry = this.#makeEntry(page, write);
     if (typeof entry === 'number') return entry;
-    if (present?.owned) this.options.memory.release(present.folio);
     this.#entries.set(page, entry);
     return entry.folio;
   }
@@ -71,18 +74,19 @@ export class Vma implements FileMapping, PageOwner {
 
   #makeEntry(page: number, write: boolean): PageTableEntry | number {
     const { file, filePage } = this.options;
-    if (!file) return this.#own();
+    if (!file) return this.#own(undefined, write);
     const folio = file.fault(filePage + page);
     if (typeof folio === 'number') return folio;
     if (this.shared) return { folio, writable: true, owned: false };
     return write ? this.#own(folio) : { folio, writable: false, owned: false };
   }
 
-  #own(original?: Folio): PageTableEntry | number {
+  /** Anonymous memory that is only read stays unwritable: in the kernel it is a page of zeros that all share. */
+  #own(original?: Folio, writable = true): PageTableEntry | number {
     const folio = this.options.memory.allocate();
     if (typeof folio === 'number') return folio;
     if (original) original.copyTo(folio.bytes, 0);
-    return { folio, writable: true, owned: true };
+    return { folio, writable, owned: true };
   }
 
   /** Whether a page has an entry: for tests of what an unmap really removed. */

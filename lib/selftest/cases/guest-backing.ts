@@ -5,11 +5,12 @@ import {
   GUEST_MEMFD_FLAG_INIT_SHARED,
   KVM_MEMORY_EXIT_FLAG_PRIVATE,
   PAGE_SIZE,
+  PROT_WRITE,
 } from '../../abi/index.ts';
 import { anonymous } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
-import { GuestView, memoryFault } from '../guest-view.ts';
+import { failed, GuestView, memoryFault } from '../guest-view.ts';
 import { PATTERN, PatternFile } from '../pattern.ts';
 
 const P = PAGE_SIZE;
@@ -175,4 +176,39 @@ const withoutFile = defineCase({
   },
 });
 
-export const cases: readonly AnyCase[] = [mappable, unmappable, plainVm, closed, attributesChoose, withoutFile];
+const writeOnly = defineCase({
+  name: 'guest-of-a-write-only-mapping',
+  about:
+    'In a plain slot over memory that is mapped for writing only, the guest may read what is in the host’s page table to ' +
+    'be written, and nothing else: EFAULT where the host has not touched it or only read it (hva_to_pfn_fast(), ' +
+    'check_vma_flags()).',
+  requires: { guest: true },
+  async run(t) {
+    const vm = await t.vm();
+    const userspaceAddr = await anonymous(t, 4 * P, PROT_WRITE);
+    await vm.setMemoryRegion({ slot: 1, guestPhysAddr: GPA, size: 4 * P, userspaceAddr });
+    const { syscalls } = t.host.raw;
+    const guest = new GuestView(t, vm);
+    const page = (index: number): bigint => GPA + BigInt(index * P);
+    const host = (index: number): bigint => userspaceAddr + BigInt(index * P);
+    t.equal(await syscalls.copyOut(host(1), new Uint8Array(1)), 1, 'bytes that the host reads');
+    t.equal(await syscalls.copyIn(host(2), bytes(0x21)), P, 'bytes that the host writes');
+    for (const [index, what] of ['nobody has touched', 'the host has read'].entries()) {
+      const read = await t.guest(vm).read(page(index), 1);
+      t.equal(read, { ok: false, exit: failed() }, `the guest reads a page that ${what}`);
+    }
+    await guest.reads(page(2), bytes(0x21), 'written by the host');
+    await guest.writes(page(3), bytes(0x31), 'untouched');
+    await guest.reads(page(3), bytes(0x31), 'written by the guest');
+  },
+});
+
+export const cases: readonly AnyCase[] = [
+  mappable,
+  unmappable,
+  plainVm,
+  closed,
+  attributesChoose,
+  withoutFile,
+  writeOnly,
+];
