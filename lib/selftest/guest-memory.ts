@@ -105,13 +105,15 @@ export class GuestMemory {
   /** In place every page is refused; with memory of its own the host finds what was there when it was shared. */
   async hostFindsPrivate(offset: number, size: number, before: number): Promise<void> {
     if (this.#t.features.dialect === 'vm-attributes') return this.hostFinds(offset, size, before);
-    let refused = 0;
-    for (let at = offset; at < offset + size; at += PAGE_SIZE) {
-      const read = await this.#copyOut(at, new Uint8Array(1));
-      const written = await this.#copyIn(at, Uint8Array.of(0xee));
-      if (read === -errno.EFAULT && written === -errno.EFAULT) refused += 1;
-    }
+    const answers = await Promise.all(
+      Array.from({ length: size / PAGE_SIZE }, (_, page) => this.#touches(offset + page * PAGE_SIZE)),
+    );
+    const refused = answers.filter(([read, written]) => read === -errno.EFAULT && written === -errno.EFAULT).length;
     this.#t.equal(refused, size / PAGE_SIZE, `pages of ${place(offset, size)} that the host is refused`);
+  }
+
+  #touches(offset: number): Promise<[read: number, written: number]> {
+    return Promise.all([this.#copyOut(offset, new Uint8Array(1)), this.#copyIn(offset, Uint8Array.of(0xee))]);
   }
 
   #copyIn(offset: number, bytes: Uint8Array): Promise<number> {
