@@ -27,8 +27,8 @@ const CONVERSION = [
   'lib/mock/kvm/guest-memfd-file.ts',
   'lib/mock/kvm/stage2.ts',
 ];
-/** Silence for so long is a loop without end, which is noticed. */
-const SILENCE_MS = 40_000;
+/** Silence for so long is a loop without end, which is noticed: a case that waits gives up before. */
+const SILENCE_MS = 20_000;
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const values = readOptions();
@@ -72,18 +72,22 @@ const { directory, mutants } = await build(root, paths);
 let child;
 process.on('exit', () => child?.kill('SIGKILL'));
 
-/** Answers once; undefined where nothing came in time, or the process ended. */
-function ask(message, limit) {
+/** Answers once; undefined where it was silent for so long, or the process ended. */
+function ask(message, silence) {
   return new Promise((resolve) => {
     const stop = (answer) => {
       clearTimeout(timer);
-      child.off('message', stop);
+      child.off('message', hear);
       child.off('exit', ended);
       resolve(answer);
     };
     const ended = () => stop(undefined);
-    const timer = limit === undefined ? undefined : setTimeout(ended, limit);
-    child.on('message', stop);
+    const timer = silence === undefined ? undefined : setTimeout(ended, silence);
+    const hear = (answer) => {
+      if (answer === 'going on') timer?.refresh();
+      else stop(answer);
+    };
+    child.on('message', hear);
     child.on('exit', ended);
     if (message !== undefined) child.send(message);
   });
@@ -140,9 +144,7 @@ for (const mutant of sampled(mutants)) {
   }
   const mine = runs.filter(({ reached }) => reached.includes(mutant.number));
   const answer =
-    mine.length === 0
-      ? { noticed: null }
-      : await ask({ number: mutant.number, runs: inOrder(mine) }, SILENCE_MS + mine.length * 100);
+    mine.length === 0 ? { noticed: null } : await ask({ number: mutant.number, runs: inOrder(mine) }, SILENCE_MS);
   if (answer === undefined) {
     child.kill('SIGKILL');
     await start();

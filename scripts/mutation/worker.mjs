@@ -70,6 +70,7 @@ async function trial(number, runs) {
   try {
     for (const { group, index, title } of runs) {
       if (!hosts.has(group)) hosts.set(group, await open(group));
+      process.send('going on');
       const outcome = await look(hosts.get(group), index, number);
       if (outcome !== 'pass') return `${title} (${groups[group].kernel}, ${groups[group].platform}): ${outcome}`;
     }
