@@ -15,6 +15,7 @@ export function holdings({ mock }: Host): Holdings {
   return new Map([
     ['open files', mock.openFds],
     ['pages of memory', mock.pagesInUse],
+    ['pages that the hardware has given to a guest', mock.guestPages],
   ]);
 }
 

@@ -75,6 +75,16 @@ export const tests = [
     command: selftest('-t', 'guest-ram-*'),
     options: edu,
     ktap: true,
+    once: true,
+    timeout: 400,
+  },
+  {
+    name: 'guest-ram-in-place',
+    // The ways to VFIO are the same as in the first kernel, and each DMA of the device takes 100 ms.
+    command: selftest('-t', 'guest-ram-*', '-V', 'type1', '-V', 'compat-*'),
+    options: edu,
+    ktap: true,
+    kernels: ['rfc-convert'],
     timeout: 400,
   },
   {
