@@ -7,6 +7,12 @@ const EQUIVALENT = [
     to: 'start > end',
     why: 'a range without pages begins and ends at the border of a huge page, where there is nothing to find either',
   },
+  {
+    path: 'guest-memfd/punch-hole.ts',
+    from: 'end > wholeStart',
+    to: 'end >= wholeStart',
+    why: 'where the hole ends with its first part, what is left behind it has no pages',
+  },
 ];
 
 /** The reason, or undefined. */

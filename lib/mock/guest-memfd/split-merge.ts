@@ -56,7 +56,6 @@ function splitFolio(inode: GuestMemfdInode, huge: HugePage): number {
 
 /** The pages must be nobody's but the file's. What each of them holds stays. */
 export function mergeFolio(inode: GuestMemfdInode, huge: HugePage): number {
-  if (!huge.isSplit) return 0;
   if (inode.faults.failsNow('filemap')) return -errno.ENOMEM;
   setSplit(inode, huge, false);
   return 0;

@@ -10,8 +10,10 @@ export const holders: Rule = {
         if (value !== 'private') continue;
         const held = inode.windows.firstHeld({ start, end });
         if (held !== undefined) yield `${page(held)} of ${inode.title} is private, and an outsider holds it`;
-        for (const [index, { references }] of inode.filemap.within(start, end)) {
-          if (references > 0) yield `${page(index)} of ${inode.title} is private, with ${references} references`;
+        for (const [index, { references, poisoned }] of inode.filemap.within(start, end)) {
+          // memory_failure() holds a broken page for good.
+          if (references > (poisoned ? 1 : 0))
+            yield `${page(index)} of ${inode.title} is private, with ${references} references`;
         }
       }
     }

@@ -80,9 +80,16 @@ const allocates = defineCase({
   async run(t) {
     await sweepAllocations(t, {
       what: 'allocating four pages',
-      prepare: () => PatternFile.create(t, { written: false }),
-      call: (file) => answered(t.host.raw.syscalls.fallocateSync(file.gmem.fd, KEEP_SIZE, 0n, BigInt(file.size))),
-      check: async (file) => {
+      prepare: async () => {
+        const file = await PatternFile.create(t, { written: false });
+        return { file, before: t.host.mock?.pagesInUse };
+      },
+      call: ({ file }) => answered(t.host.raw.syscalls.fallocateSync(file.gmem.fd, KEEP_SIZE, 0n, BigInt(file.size))),
+      check: async ({ file, before }, outcome) => {
+        // No call of a real kernel tells what a guest_memfd has allocated.
+        const pages = t.host.mock?.pagesInUse;
+        if (outcome.ok && pages !== undefined)
+          t.equal(pages - Number(before), file.pages, 'pages that success has allocated');
         await file.isIntact('after the call');
         await file.mapping.close();
         await file.gmem.close();

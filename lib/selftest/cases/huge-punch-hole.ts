@@ -1,6 +1,6 @@
 /** Holes in huge pages: whole ones go, parts are zeroed where they are (RFC v2 patch 39). */
 
-import { type HugePageSize, PAGE_SIZE } from '../../abi/index.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type HugePageSize, PAGE_SIZE } from '../../abi/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { hugeVariants, needsHuge, PoolWatch } from '../huge.ts';
 import { HugeScenario, SOFTWARE } from '../huge-scenario.ts';
@@ -109,4 +109,20 @@ const keepsState = defineCase<HugePageSize>({
   },
 });
 
-export const cases: readonly AnyCase[] = [parts, withinOne, pinnedPart, stopsAtPin, keepsState];
+const neverUsed = defineCase<HugePageSize>({
+  name: 'huge_punch_never_used',
+  about: 'A hole over huge pages of which one was never used answers 0, frees the other and nothing else (patch 39).',
+  requires: SHARED,
+  variants: hugeVariants,
+  async run(t, hugePageSize) {
+    const s = await HugeScenario.create(t, { hugePageSize, count: 2, initially: 'shared' });
+    await s.hostWrites(0, A);
+    const mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
+    const size = 2n * BigInt(bytesOf(hugePageSize));
+    t.equal(await t.host.raw.syscalls.fallocate(s.gmem.fd, mode, 0n, size), 0, 'what fallocate answers');
+    t.equal(await s.allocated(), 0, 'huge pages allocated');
+    for (const page of [0, s.pages]) await s.hostFinds(page, 0);
+  },
+});
+
+export const cases: readonly AnyCase[] = [parts, withinOne, pinnedPart, stopsAtPin, keepsState, neverUsed];

@@ -1,6 +1,6 @@
 /** A page whose memory breaks: who is told, and how it is got rid of. */
 
-import { errno, MADV_POPULATE_READ, PAGE_SIZE } from '../../abi/index.ts';
+import { errno, KVM_MEMORY_EXIT_FLAG_PRIVATE, MADV_POPULATE_READ, PAGE_SIZE } from '../../abi/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONVERTS_PLAIN } from '../conversion.ts';
 import { Scenario } from '../scenario.ts';
@@ -48,4 +48,34 @@ const converted = defineCase({
   },
 });
 
-export const cases: readonly AnyCase[] = [told, converted];
+const privatePage = defineCase({
+  name: 'memory-error-of-a-private-page',
+  about:
+    'A broken page that only the guest has is taken from it, and no other page is: EHWPOISON with a memory fault that ' +
+    'says private (kvm_gmem_error_folio()).',
+  requires: NEEDS,
+  async run(t) {
+    const s = await Scenario.create(t, { pages: 3, type: 'sw-protected' });
+    await s.convert('private');
+    for (const page of [0, 1, 2]) await s.guestUses(page, 0, A);
+    t.mock.journal.clear();
+    t.mock.poison(s.gmem.fd, PAGE_SIZE);
+    const gfn = Number(s.gpa(1)) / PAGE_SIZE;
+    const taken = t.mock.journal.entries.filter(({ step }) => step.startsWith('unmap'));
+    t.equal(
+      taken.map(({ step, start, end }) => [step, start, end]),
+      [
+        ['unmap-host', 1, 2],
+        ['unmap-stage2', gfn, gfn + 1],
+      ],
+      'what is unmapped',
+    );
+    const read = await s.guest.read(s.gpa(1), 1);
+    const flags = KVM_MEMORY_EXIT_FLAG_PRIVATE;
+    const exit = { reason: 'memory-fault', errno: -errno.EHWPOISON, flags, gpa: s.gpa(1), size: BigInt(PAGE_SIZE) };
+    t.equal<unknown>(read, { ok: false, exit }, 'the guest reads the broken page');
+    for (const page of [0, 2]) await s.guestUses(page, A, A);
+  },
+});
+
+export const cases: readonly AnyCase[] = [told, converted, privatePage];
