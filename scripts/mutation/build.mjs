@@ -32,11 +32,13 @@ export async function build(root, paths) {
     await cp(join(root, name), join(directory, name), { recursive: true });
   }
   const mutants = [];
+  const texts = {};
   for (const path of paths) {
     const broken = mutate(path, await readFile(join(root, path), 'utf8'), mutants.length);
     mutants.push(...broken.mutants);
+    texts[path] = broken.text;
     const { outputText } = ts.transpileModule(broken.text, { fileName: path, compilerOptions: COMPILER });
     await writeFile(join(directory, path.replace(/^lib/, 'dist').replace(/\.ts$/, '.js')), outputText);
   }
-  return { directory, mutants };
+  return { directory, mutants, texts };
 }

@@ -1,4 +1,4 @@
-/** Every change that the test cases do not notice, or that they never reach, is a rule nobody checks. */
+/** Every change that neither the test cases nor the unit tests of the mock notice is a rule nobody checks. */
 
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build, sourcesOf } from './build.mjs';
 import { whyEquivalent } from './equivalents.mjs';
+import { UnitTests } from './unit-tests.mjs';
 
 const HELP = `usage: scripts/mutate [options]
 
@@ -67,7 +68,9 @@ const groups = values.kernels
   .split(',')
   .flatMap((kernel) => values.platforms.split(',').map((platform) => ({ kernel, platform })));
 const paths = await sourcesOf(root, values.files?.split(',') ?? CONVERSION);
-const { directory, mutants } = await build(root, paths);
+const { directory, mutants, texts } = await build(root, paths);
+const unitTests = new UnitTests(root, directory);
+await unitTests.prepare(texts);
 
 let child;
 process.on('exit', () => child?.kill('SIGKILL'));
@@ -133,6 +136,8 @@ if (!surveyed) throw new Error('the cases fail with nothing broken');
 const { runs } = surveyed;
 process.stdout.write(`${mutants.length} changes in ${paths.length} files, ${runs.length} runs of cases\n`);
 
+const byUnitTests = async ({ number }) => ((await unitTests.notice(number)) ? 'the unit tests' : undefined);
+
 const survivors = [];
 const equivalents = [];
 let noticed = 0;
@@ -149,12 +154,13 @@ for (const mutant of sampled(mutants)) {
     child.kill('SIGKILL');
     await start();
   }
-  if (answer?.noticed === null) {
+  const by = answer?.noticed !== null ? (answer?.noticed ?? 'its silence') : await byUnitTests(mutant);
+  if (by === undefined) {
     survivors.push(mutant);
-    process.stdout.write(`${mine.length === 0 ? 'NOT REACHED' : 'SURVIVES'} ${show(mutant)}\n`);
+    process.stdout.write(`SURVIVES ${show(mutant)}\n`);
   } else {
     noticed++;
-    if (values.verbose) process.stdout.write(`noticed ${show(mutant)} by ${answer?.noticed ?? 'its silence'}\n`);
+    if (values.verbose) process.stdout.write(`noticed ${show(mutant)} by ${by}\n`);
   }
 }
 process.stdout.write(`noticed ${noticed}, equivalent ${equivalents.length}, survivors ${survivors.length}\n`);

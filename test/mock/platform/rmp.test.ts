@@ -37,6 +37,20 @@ describe('RMP', () => {
     expect([rmp.assigned, rmp.lookup(BASE + 5), rmp.lookup(BASE + 6)?.size]).toEqual([511, undefined, '4K']);
   });
 
+  test('a large entry is taken back as a whole', () => {
+    const rmp = new Rmp();
+    for (const i of [0, 1]) rmp.assign(BASE + i * PAGES_2M, i * PAGES_2M, 7, '2M');
+    expect(rmp.share(BASE + 5, '2M')).toBeUndefined();
+    expect([rmp.assigned, rmp.lookup(BASE + 511), rmp.lookup(BASE + 512)?.size]).toEqual([512, undefined, '2M']);
+  });
+
+  test('one page of a large entry leaves the others in small ones', () => {
+    const rmp = new Rmp();
+    for (const i of [0, 1]) rmp.assign(BASE + i * PAGES_2M, i * PAGES_2M, 7, '2M');
+    expect(rmp.shareRange(BASE, BASE + PAGES_2M + 1)).toBe(true);
+    expect([rmp.assigned, rmp.lookup(BASE + PAGES_2M + 1)?.size]).toEqual([511, '4K']);
+  });
+
   test('taking back a range smashes the entries it cuts, and only those', () => {
     const rmp = new Rmp();
     for (const i of [0, 1, 2]) rmp.assign(BASE + i * PAGES_2M, i * PAGES_2M, 7, '2M');

@@ -71,15 +71,13 @@ export class Rmp {
   }
 
   /**
-   * sev_gmem_make_shared(): takes a range of pages back. Large entries that it has only a part of are smashed first,
-   * so that the rest stays the guest's. Whether there was anything.
+   * sev_gmem_make_shared(): takes a range of pages back. Large entries at its edges are smashed first, so that what is
+   * beyond them stays the guest's, in small ones. Whether there was anything.
    */
   shareRange(start: number, end: number): boolean {
     if (this.#entries.isAll(start, end, undefined)) return false;
-    for (const edge of [start, end - 1]) {
-      const isWhole = alignDown(edge) >= start && alignDown(edge) + PAGES_2M <= end;
-      if (this.lookup(edge)?.size === '2M' && !isWhole) this.smash(edge);
-    }
+    this.smash(start);
+    this.smash(end - 1);
     this.#clear(start, end);
     return true;
   }
