@@ -54,10 +54,7 @@ export class Vma implements FileMapping, PageOwner {
     const present = this.#entries.get(page);
     if (!this.#allows(write, by, present)) return -errno.EFAULT;
     if (present && (!write || present.writable)) return present.folio;
-    if (present?.owned) {
-      this.#entries.set(page, { ...present, writable: true });
-      return present.folio;
-    }
+    if (present?.owned) return this.#makeWritable(page, present);
     const entry = this.#makeEntry(page, write);
     if (typeof entry === 'number') return entry;
     this.#entries.set(page, entry);
@@ -89,6 +86,11 @@ export class Vma implements FileMapping, PageOwner {
     return { folio, writable, owned: true };
   }
 
+  #makeWritable(page: number, owned: PageTableEntry): Folio {
+    this.#entries.set(page, { ...owned, writable: true });
+    return owned.folio;
+  }
+
   /** Whether a page has an entry: for tests of what an unmap really removed. */
   isPresent(page: number): boolean {
     return this.#entries.get(page) !== undefined;
@@ -116,7 +118,7 @@ export class Vma implements FileMapping, PageOwner {
   /** PageOwner: a long-term pin in a private mapping gets a page of the mapping's own, also to read from it only. */
   page(index: number): Folio | number {
     const present = this.#entries.get(index);
-    if (present?.owned) return present.folio;
+    if (present?.owned) return this.#makeWritable(index, present);
     const entry = this.#makeEntry(index, true);
     if (typeof entry === 'number') return entry;
     this.#entries.set(index, entry);
@@ -148,7 +150,7 @@ export class Vma implements FileMapping, PageOwner {
   fork(onUnmap: VmaOptions['onUnmap']): Vma {
     const copy = new Vma({ ...this.options, onUnmap });
     for (const [page, entry] of this.#entries.within(0, this.options.pages)) {
-      const twin = entry.owned ? copy.#own(entry.folio) : entry;
+      const twin = entry.owned ? copy.#own(entry.folio, entry.writable) : entry;
       if (typeof twin !== 'number') copy.#entries.set(page, twin);
     }
     return copy;
