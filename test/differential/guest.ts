@@ -22,7 +22,7 @@ import {
   KVM_SET_SREGS,
   kvm_run,
 } from '../../lib/abi/vcpu.ts';
-import { inWindow, longMode, pageTables, TABLE_PAGES, WINDOW, windowEntries } from '../../lib/kvm/guest/paging.ts';
+import { inWindow, longMode, pageTables, TABLE_PAGES, windowEntries, windowOver } from '../../lib/kvm/guest/paging.ts';
 import { codePage, DONE_PORT, ENTRY } from '../../lib/kvm/guest/program.ts';
 import type { Syscalls } from '../../lib/syscalls/seam.ts';
 import { answerName, type Seen } from './seen.ts';
@@ -87,7 +87,7 @@ export class GuestOnSide {
   }
 
   read(gpa: bigint, length: number): Seen {
-    const stopped = this.#move('copy', gpa, length, { rsi: inWindow(gpa), rdi: BigInt(BUFFER) });
+    const stopped = this.#move('copy', length, { rsi: this.#aim(gpa, length), rdi: BigInt(BUFFER) });
     const bytes = new Uint8Array(length - stopped.left);
     if (bytes.length > 0) this.#syscalls.copyOutSync(this.#memory + BigInt(BUFFER), bytes);
     return { ...stopped.seen, bytes };
@@ -95,15 +95,14 @@ export class GuestOnSide {
 
   write(gpa: bigint, bytes: Uint8Array): Seen {
     this.#syscalls.copyInSync(this.#memory + BigInt(BUFFER), bytes);
-    return this.#move('copy', gpa, bytes.length, { rsi: BigInt(BUFFER), rdi: inWindow(gpa) }).seen;
+    return this.#move('copy', bytes.length, { rsi: BigInt(BUFFER), rdi: this.#aim(gpa, bytes.length) }).seen;
   }
 
   fill(gpa: bigint, length: number, byte: number): Seen {
-    return this.#move('fill', gpa, length, { rdi: inWindow(gpa), rax: BigInt(byte) }).seen;
+    return this.#move('fill', length, { rdi: this.#aim(gpa, length), rax: BigInt(byte) }).seen;
   }
 
-  #move(routine: 'copy' | 'fill', gpa: bigint, length: number, registers: Registers): { seen: Seen; left: number } {
-    this.#aim(gpa);
+  #move(routine: 'copy' | 'fill', length: number, registers: Registers): { seen: Seen; left: number } {
     this.#setRegisters({ ...registers, rip: BigInt(ENTRY[routine]), rcx: BigInt(length) });
     const { ret, note } = this.#run();
     if (note === undefined) return { seen: { ret }, left: 0 };
@@ -133,14 +132,16 @@ export class GuestOnSide {
     this.#syscalls.copyInSync(this.#area + IMMEDIATE_EXIT, Uint8Array.of(0));
   }
 
-  /** Points the window at an address; loading CR3 makes the CPU forget where it pointed before. */
-  #aim(gpa: bigint): void {
-    const first = gpa - (gpa % WINDOW);
-    if (this.#window === first) return;
-    const { at, bytes } = windowEntries(gpa, PAGE_SIZE);
-    this.#syscalls.copyInSync(this.#memory + BigInt(TABLES + at), bytes);
-    this.#set(KVM_SET_SREGS, longMode(this.#get(KVM_GET_SREGS) as never, BASE + BigInt(TABLES)));
-    this.#window = first;
+  /** Where the guest finds a range, the window moved there. Loading CR3 makes the CPU forget where it was before. */
+  #aim(gpa: bigint, length: number): bigint {
+    const window = windowOver(gpa, length, this.#window);
+    if (this.#window !== window) {
+      const { at, bytes } = windowEntries(window, PAGE_SIZE);
+      this.#syscalls.copyInSync(this.#memory + BigInt(TABLES + at), bytes);
+      this.#set(KVM_SET_SREGS, longMode(this.#get(KVM_GET_SREGS) as never, BASE + BigInt(TABLES)));
+      this.#window = window;
+    }
+    return inWindow(gpa, window);
   }
 
   #setRegisters(registers: Registers): void {

@@ -17,8 +17,8 @@ import type { PageState } from '../../guest-memfd/index.ts';
 import { ClosedError, checkPages } from '../../host/index.ts';
 import type { VcpuExit } from '../exits.ts';
 import type { MemoryRegion } from '../memory-region.ts';
-import { BUFFER, type GuestMemory } from './memory.ts';
-import { LAST_ADDRESS } from './paging.ts';
+import type { GuestMemory } from './memory.ts';
+import { LARGE_PAGE, LAST_ADDRESS } from './paging.ts';
 import type { GuestWorker, Stopped } from './worker.ts';
 
 export interface AccessOptions {
@@ -77,8 +77,12 @@ export class Guest {
   /** Reads `length` bytes at a guest-physical address. */
   async read(gpa: number | bigint, length: number, options: AccessOptions = {}): Promise<GuestRead> {
     const bytes = new Uint8Array(checkInteger('length', length, 0, MAX_READ));
-    const stopped = await this.#inPieces(gpa, length, BUFFER, options, (worker, at, done, size, signal) =>
-      worker.read(at, bytes.subarray(done, done + size), signal),
+    const stopped = await this.#inPieces(
+      gpa,
+      length,
+      this.#parts.memory.bufferSize,
+      options,
+      (worker, at, done, size, signal) => worker.read(at, bytes.subarray(done, done + size), signal),
     );
     return stopped ?? { ok: true, bytes };
   }
@@ -86,8 +90,12 @@ export class Guest {
   /** Writes bytes at a guest-physical address. */
   async write(gpa: number | bigint, bytes: Uint8Array, options: AccessOptions = {}): Promise<GuestWrite> {
     const { byteLength } = checkBytes('bytes', bytes);
-    const stopped = await this.#inPieces(gpa, byteLength, BUFFER, options, (worker, at, done, size, signal) =>
-      worker.write(at, bytes.subarray(done, done + size), signal),
+    const stopped = await this.#inPieces(
+      gpa,
+      byteLength,
+      this.#parts.memory.bufferSize,
+      options,
+      (worker, at, done, size, signal) => worker.write(at, bytes.subarray(done, done + size), signal),
     );
     return stopped ?? { ok: true };
   }
@@ -96,7 +104,7 @@ export class Guest {
   async fill(gpa: number | bigint, length: number, byte: number, options: AccessOptions = {}): Promise<GuestWrite> {
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('byte', byte, 0, 0xff);
-    const stopped = await this.#inPieces(gpa, length, 0x20_0000, options, (worker, at, _done, size, signal) =>
+    const stopped = await this.#inPieces(gpa, length, LARGE_PAGE, options, (worker, at, _done, size, signal) =>
       worker.fill(at, size, byte, signal),
     );
     return stopped ?? { ok: true };

@@ -1,13 +1,16 @@
 /**
- * The guest's address space, one for each vCPU: its own memory at 0, and behind it a window of two 2 MiB pages that is
- * moved to whatever guest-physical address a request touches. Two, so that a piece may cross the border of one.
+ * The guest's address space, one for each vCPU: its own memory at 0, and behind it a window of some 2 MiB pages that is
+ * moved to whatever guest-physical address a request touches.
  */
 
 import type { SpecialRegisters } from '../vcpu.ts';
 
 export const LARGE_PAGE = 0x20_0000;
 /** Where the window is in the guest's virtual addresses. */
-export const WINDOW = BigInt(LARGE_PAGE);
+const WINDOW = BigInt(LARGE_PAGE);
+/** Moving the window costs several calls, its size next to nothing. */
+const WINDOW_PAGES = 16;
+const WINDOW_SIZE = BigInt(WINDOW_PAGES * LARGE_PAGE);
 
 /** The last guest-physical address: entries of a page table hold 52 bits, and the CPU ignores those above. */
 export const LAST_ADDRESS = (1n << 52n) - 1n;
@@ -34,18 +37,20 @@ export function pageTables(address: bigint, pageSize: number, memory: bigint): U
   return tables;
 }
 
-/** The two entries that point the window at the large page that holds `gpa`, and where in the tables they stand. */
-export function windowEntries(gpa: bigint, pageSize: number): { readonly at: number; readonly bytes: Uint8Array } {
-  const first = gpa - (gpa % WINDOW);
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, first | LEAF, true);
-  view.setBigUint64(8, (first + WINDOW) | LEAF, true);
-  return { at: 2 * pageSize + 8, bytes };
+/** The window that shows a range of at most `(WINDOW_PAGES - 1) * LARGE_PAGE` bytes: the one there is, where it does. */
+export function windowOver(gpa: bigint, length: number, current: bigint | undefined): bigint {
+  const shown = current !== undefined && gpa >= current && gpa + BigInt(length) <= current + WINDOW_SIZE;
+  return shown ? current : gpa - (gpa % WINDOW);
 }
 
-/** Where in the window an address is, once the window points at it. */
-export const inWindow = (gpa: bigint): bigint => WINDOW + (gpa % WINDOW);
+/** The entries that point the window at a guest-physical address, and where in the tables they stand. */
+export function windowEntries(window: bigint, pageSize: number): { readonly at: number; readonly bytes: Uint8Array } {
+  const entries = BigUint64Array.from({ length: WINDOW_PAGES }, (_, page) => (window + BigInt(page) * WINDOW) | LEAF);
+  return { at: 2 * pageSize + 8, bytes: new Uint8Array(entries.buffer) };
+}
+
+/** Where an address is in the guest's virtual addresses while the window is at `window`. */
+export const inWindow = (gpa: bigint, window: bigint): bigint => WINDOW + gpa - window;
 
 const CR0_PE = 1n << 0n;
 const CR0_ET = 1n << 4n;

@@ -6,7 +6,7 @@ import type { PageState } from '../../guest-memfd/index.ts';
 import type { HypercallExit, VcpuExit } from '../exits.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { GuestMemory } from './memory.ts';
-import { inWindow, longMode, pageTables, WINDOW, windowEntries } from './paging.ts';
+import { inWindow, longMode, pageTables, windowEntries, windowOver } from './paging.ts';
 import { DONE_PORT, ENTRY } from './program.ts';
 
 /** How far a routine got: `left` bytes were not moved, and `exit` says why. */
@@ -61,8 +61,8 @@ export class GuestWorker {
   /** Copies out of a guest-physical address; `bytes` gets what arrived. */
   async read(gpa: bigint, bytes: Uint8Array, signal?: AbortSignal): Promise<Stopped | undefined> {
     const length = bytes.byteLength;
-    await this.#aim(gpa);
-    const stopped = await this.#move('copy', { rdi: this.#buffer, rsi: inWindow(gpa) }, length, signal);
+    const rsi = await this.#aim(gpa, length);
+    const stopped = await this.#move('copy', { rdi: this.#buffer, rsi }, length, signal);
     const arrived = length - (stopped?.left ?? 0);
     if (arrived > 0) bytes.set(await this.#memory.mapping.read(this.#memory.buffer(this.#index), arrived));
     return stopped;
@@ -70,15 +70,15 @@ export class GuestWorker {
 
   /** Copies to a guest-physical address. */
   async write(gpa: bigint, bytes: Uint8Array, signal?: AbortSignal): Promise<Stopped | undefined> {
-    await this.#aim(gpa);
+    const rdi = await this.#aim(gpa, bytes.byteLength);
     await this.#memory.mapping.write(this.#memory.buffer(this.#index), bytes);
-    return await this.#move('copy', { rdi: inWindow(gpa), rsi: this.#buffer }, bytes.byteLength, signal);
+    return await this.#move('copy', { rdi, rsi: this.#buffer }, bytes.byteLength, signal);
   }
 
   /** Stores one byte over a range that one window holds. */
   async fill(gpa: bigint, length: number, byte: number, signal?: AbortSignal): Promise<Stopped | undefined> {
-    await this.#aim(gpa);
-    return await this.#move('fill', { rdi: inWindow(gpa), rax: BigInt(byte) }, length, signal);
+    const rdi = await this.#aim(gpa, length);
+    return await this.#move('fill', { rdi, rax: BigInt(byte) }, length, signal);
   }
 
   /** Asks for a conversion, as a confidential guest does; answers the host's answer. */
@@ -97,15 +97,17 @@ export class GuestWorker {
     return BigInt(this.#memory.buffer(this.#index));
   }
 
-  /** Points the window at an address. Loading CR3 makes the CPU forget where it pointed before. */
-  async #aim(gpa: bigint): Promise<void> {
-    const first = gpa - (gpa % WINDOW);
-    if (this.#window === first) return;
-    const { at, bytes } = windowEntries(gpa, PAGE_SIZE);
-    const tables = this.#memory.tables(this.#index);
-    await this.#memory.mapping.write(tables + at, bytes);
-    await this.vcpu.setSregs(longMode(await this.vcpu.sregs(), this.#base + BigInt(tables)));
-    this.#window = first;
+  /** Where the guest finds a range, the window moved there. Loading CR3 makes the CPU forget where it was before. */
+  async #aim(gpa: bigint, length: number): Promise<bigint> {
+    const window = windowOver(gpa, length, this.#window);
+    if (this.#window !== window) {
+      const { at, bytes } = windowEntries(window, PAGE_SIZE);
+      const tables = this.#memory.tables(this.#index);
+      await this.#memory.mapping.write(tables + at, bytes);
+      await this.vcpu.setSregs(longMode(await this.vcpu.sregs(), this.#base + BigInt(tables)));
+      this.#window = window;
+    }
+    return inWindow(gpa, window);
   }
 
   async #move(

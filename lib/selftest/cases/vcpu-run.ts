@@ -52,7 +52,7 @@ const several = defineCase<number>({
   name: 'guest-on-several-vcpus',
   about: 'Every vCPU of a guest reaches all of its memory, and they work at the same time.',
   requires: GUEST,
-  variants: { two: 2, four: 4 },
+  variants: { two: 2, four: 4, 'sixty-four': 64 },
   async run(t, vcpus) {
     const vm = await t.vm();
     const share = 3 * PAGE_SIZE;
