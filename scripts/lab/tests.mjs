@@ -14,6 +14,12 @@
  * @property {boolean} [once]    on the first kernel only: what it tests is the same in all of them
  */
 
+/**
+ * The code that V8 compiles, an emulated processor compiles once more, which takes longer than to interpret it: with
+ * compilers, and threads of V8's that share the one CPU, the tests take half as long again.
+ */
+const node = ['node', '--jitless', '--single-threaded'];
+
 /** Run on the host before anything else: the guest has neither a compiler's time nor a network. */
 export const prepare = [
   'bash',
@@ -42,7 +48,7 @@ export const kernels = [{ name: 'default' }, { name: 'rfc-convert', patches: 'rf
  */
 const differential = (families, { steps, seed }) => ({
   command: [
-    ...['node', '.cache/bundle/differential.js', '--steps', String(steps), '--seed', String(seed)],
+    ...[...node, '.cache/bundle/differential.js', '--steps', String(steps), '--seed', String(seed)],
     ...families.flatMap((family) => ['--family', family]),
   ],
   ktap: false,
@@ -52,10 +58,10 @@ const differential = (families, { steps, seed }) => ({
 const edu = ['--device', 'edu', '--iommu', 'intel'];
 
 /** @param {string[]} options */
-const selftest = (...options) => ['node', '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', ...options];
+const selftest = (...options) => [...node, '.cache/bundle/gmem.js', 'selftest', '--backend', 'native', ...options];
 
 /** A file of cases of the lab's own. @param {string} name @param {string[]} options */
-const ownCases = (name, ...options) => ['node', `.cache/bundle/${name}.js`, '--backend', 'native', ...options];
+const ownCases = (name, ...options) => [...node, `.cache/bundle/${name}.js`, '--backend', 'native', ...options];
 
 /** @type {readonly LabTest[]} */
 export const tests = [

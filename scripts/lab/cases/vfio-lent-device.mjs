@@ -42,7 +42,9 @@ function borrower(address, does) {
     console.log('lent');
     ${does}
   `;
-  return spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(process.execPath, [...process.execArgv, '--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
 }
 
 const FOREVER = 'setInterval(() => {}, 1000);';
