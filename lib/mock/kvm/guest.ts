@@ -103,8 +103,10 @@ function makeTranslation(
   if (privateAccess || slot.gmem?.only) return fromGuestMemfd(vm, gfn, slot, privateAccess);
   if (write && slot.flags & KVM_MEM_READONLY) return mmio(gfn, write);
   const address = slot.userspaceAddr + toBytes(gfn - slot.baseGfn);
-  const writable = !(slot.flags & KVM_MEM_READONLY) && write;
-  const folio = vm.machine.addressSpace.touch(address, writable, 'gup');
+  const readOnly = (slot.flags & KVM_MEM_READONLY) !== 0;
+  const writable = !readOnly && write;
+  // hva_to_pfn_fast() is for pages that the guest may come to write.
+  const folio = vm.machine.addressSpace.touch(address, writable, readOnly ? 'gup' : 'fast-gup');
   // kvm_handle_error_pfn() answers EFAULT and leaves no memory-fault exit, unlike every refusal of a guest_memfd.
   if (typeof folio === 'number') return { reason: 'failed', errno: -errno.EFAULT };
   return mapsPage(gfn, folio, { writable, private: false });

@@ -68,7 +68,7 @@ function pinPiece(space: AddressSpace, memory: HostMemory, request: Request, don
 function arePresent(vma: Vma, start: number, count: number, write: boolean): boolean {
   if (write) return false;
   for (let page = start; page < start + count; page++)
-    if (typeof vma.touch(page, false, 'gup') === 'number') return false;
+    if (typeof vma.touch(page, false, 'fast-gup') === 'number') return false;
   return true;
 }
 
@@ -107,7 +107,7 @@ export function* ownersBehind(
 
 /** How often the page at an address is pinned; undefined where there is none. */
 export function pinsAt(space: AddressSpace, address: bigint): number | undefined {
-  const folio = space.touch(address, false, 'gup');
+  const folio = space.touch(address, false, 'fast-gup');
   const vma = space.find(address);
   if (typeof folio === 'number' || !vma) return undefined;
   const source = sourceOf(vma, toPages(address - vma.options.address));

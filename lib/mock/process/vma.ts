@@ -15,8 +15,11 @@ interface PageTableEntry {
   readonly owned: boolean;
 }
 
-/** The process itself, or KVM looking its pages up (GUP), which goes by the mapping's rights unless the page is there. */
-export type Toucher = 'cpu' | 'gup';
+/**
+ * The process itself, or the kernel looking its pages up: get_user_pages() goes by the mapping's rights, its fast variant
+ * first takes what the page table has.
+ */
+export type Toucher = 'cpu' | 'gup' | 'fast-gup';
 
 export interface VmaOptions {
   readonly address: bigint;
@@ -66,7 +69,7 @@ export class Vma implements FileMapping, PageOwner {
     const { prot } = this.options;
     if (write) return (prot & PROT_WRITE) !== 0;
     if (by === 'cpu') return prot !== PROT_NONE;
-    return (prot & PROT_READ) !== 0 || ((prot & PROT_WRITE) !== 0 && present?.writable === true);
+    return (prot & PROT_READ) !== 0 || (by === 'fast-gup' && (prot & PROT_WRITE) !== 0 && present?.writable === true);
   }
 
   #makeEntry(page: number, write: boolean): PageTableEntry | number {

@@ -180,8 +180,8 @@ const writeOnly = defineCase({
   name: 'guest-of-a-write-only-mapping',
   about:
     'In a plain slot over memory that is mapped for writing only, the guest may read what is in the host’s page table to ' +
-    'be written, and nothing else: EFAULT where the host has not touched it or only read it (hva_to_pfn_fast(), ' +
-    'check_vma_flags()).',
+    'be written, and nothing else: EFAULT where the host has not touched it or only read it, and in a read-only slot ' +
+    '(hva_to_pfn_fast(), check_vma_flags()).',
   requires: { guest: true },
   async run(t) {
     const vm = await t.vm();
@@ -200,6 +200,11 @@ const writeOnly = defineCase({
     await guest.reads(page(2), bytes(0x21), 'written by the host');
     await guest.writes(page(3), bytes(0x31), 'untouched');
     await guest.reads(page(3), bytes(0x31), 'written by the guest');
+    const readOnly = await anonymous(t, P, PROT_WRITE);
+    await vm.setMemoryRegion({ slot: 2, guestPhysAddr: page(4), size: P, userspaceAddr: readOnly, readonly: true });
+    t.equal(await syscalls.copyIn(readOnly, bytes(0x41)), P, 'bytes that the host writes under a read-only slot');
+    const read = await t.guest(vm).read(page(4), 1);
+    t.equal(read, { ok: false, exit: failed() }, 'the guest reads a page that it may not come to write');
   },
 });
 

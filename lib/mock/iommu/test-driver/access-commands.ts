@@ -141,7 +141,7 @@ export function accessPages(
 /** Whether these are the pages that the process has at an address. */
 function comparePages({ host }: IommufdContext, address: bigint, pages: readonly unknown[]): number {
   for (const [i, page] of pages.entries()) {
-    const own = host.addressSpace.touch(address + BigInt(i) * PAGE, false, 'gup');
+    const own = host.addressSpace.touch(address + BigInt(i) * PAGE, false, 'fast-gup');
     if (typeof own === 'number') return -errno.EFAULT;
     if (own !== page) return -errno.EBADE;
   }

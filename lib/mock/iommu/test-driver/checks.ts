@@ -51,7 +51,7 @@ export function checkMap(
   const step = hwpt.domain.format.smallestPage;
   if ((iova | length | uptr) % step !== 0n || uptr + length > U64_MAX) return -errno.EINVAL;
   for (let done = 0n; done < length; done += step) {
-    const memory = context.host.addressSpace.touch(uptr + done, false, 'gup');
+    const memory = context.host.addressSpace.touch(uptr + done, false, 'fast-gup');
     if (typeof memory === 'number') return -errno.EFAULT;
     const area = hwpt.ioas.table.areas.at(iova + done);
     const isSame = area?.filled && area.pages.folio(area.pageAt(iova + done)) === memory;
