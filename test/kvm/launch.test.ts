@@ -90,5 +90,7 @@ describe('a TD', () => {
     expect(host.mock!.machineCheck).toBeUndefined();
     await expect(map.tryRead(0, 1)).rejects.toMatchObject({ name: 'MockHostCrashedError' });
     expect(host.mock!.machineCheck).toBe('the host used a shared mapping of a page that a TD has');
+    const hazard = host.mock!.journal.entries.find(({ step }) => step === 'hazard');
+    expect(hazard?.detail).toMatch(/^host reads: machine check/);
   });
 });

@@ -25,9 +25,9 @@ async function guestOf(host: Host, type: 'snp' | 'tdx', size: number, hugePageSi
 }
 
 describe.each([
-  { type: 'snp', platform: 'sev-snp' },
-  { type: 'tdx', platform: 'tdx' },
-] as const)('$type', ({ type, platform }) => {
+  { type: 'snp', platform: 'sev-snp', dropped: '2 translations' },
+  { type: 'tdx', platform: 'tdx', dropped: '1 translations' },
+] as const)('$type', ({ type, platform, dropped }) => {
   test('a page is the guest’s from its first private access to the conversion', async () => {
     await using host = await openHost({ backend: 'mock', kernel: 'inplace-v13', platform });
     const { gmem, owner, guest } = await guestOf(host, type, 2 * PAGE);
@@ -37,6 +37,18 @@ describe.each([
     expect([owner(0), owner(1)]).toEqual([{ size: '4K', accepted: true }, undefined]);
     await gmem.convert({ offset: 0, size: PAGE, to: 'shared' });
     expect([owner(0), host.mock!.guestPages]).toEqual([undefined, 0]);
+  });
+
+  test('where both states have tables of their own, a conversion spares what is as it should be', async () => {
+    await using host = await openHost({ backend: 'mock', kernel: 'inplace-v13', platform });
+    const { gmem, guest } = await guestOf(host, type, 2 * PAGE);
+    await gmem.convert({ offset: 0, size: PAGE, to: 'private' });
+    expect(guest.write(GPA, Uint8Array.of(1), { access: 'private' })).toEqual({ ok: true });
+    expect(guest.write(GPA + BigInt(PAGE), Uint8Array.of(1), { access: 'shared' })).toEqual({ ok: true });
+    host.mock!.journal.clear();
+    await gmem.convert({ offset: 0, size: 2 * PAGE, to: 'shared' });
+    const unmapped = host.mock!.journal.entries.filter(({ step }) => step === 'unmap-stage2');
+    expect(unmapped.map(({ detail }) => detail)).toEqual([dropped]);
   });
 
   test('nothing is the guest’s once its file, or its VM, is gone', async () => {
