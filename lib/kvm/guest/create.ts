@@ -19,7 +19,7 @@ import { LARGE_PAGE, LAST_ADDRESS } from './paging.ts';
 import { GuestWorker, type OnHypercall } from './worker.ts';
 
 export interface CreateGuestOptions {
-  /** How many vCPUs; 1 by default. */
+  /** How many vCPUs, at most 64; 1 by default. */
   readonly vcpus?: number;
   /** Where its own memory is, a multiple of 2 MiB; 0xd0000000 by default. Nothing else may be there. */
   readonly guestPhysAddr?: number | bigint;

@@ -77,12 +77,9 @@ export class Guest {
   /** Reads `length` bytes at a guest-physical address. */
   async read(gpa: number | bigint, length: number, options: AccessOptions = {}): Promise<GuestRead> {
     const bytes = new Uint8Array(checkInteger('length', length, 0, MAX_READ));
-    const stopped = await this.#inPieces(
-      gpa,
-      length,
-      this.#parts.memory.bufferSize,
-      options,
-      (worker, at, done, size, signal) => worker.read(at, bytes.subarray(done, done + size), signal),
+    const { bufferSize } = this.#parts.memory;
+    const stopped = await this.#inPieces(gpa, length, bufferSize, options, (worker, at, done, size, signal) =>
+      worker.read(at, bytes.subarray(done, done + size), signal),
     );
     return stopped ?? { ok: true, bytes };
   }
@@ -90,12 +87,9 @@ export class Guest {
   /** Writes bytes at a guest-physical address. */
   async write(gpa: number | bigint, bytes: Uint8Array, options: AccessOptions = {}): Promise<GuestWrite> {
     const { byteLength } = checkBytes('bytes', bytes);
-    const stopped = await this.#inPieces(
-      gpa,
-      byteLength,
-      this.#parts.memory.bufferSize,
-      options,
-      (worker, at, done, size, signal) => worker.write(at, bytes.subarray(done, done + size), signal),
+    const { bufferSize } = this.#parts.memory;
+    const stopped = await this.#inPieces(gpa, byteLength, bufferSize, options, (worker, at, done, size, signal) =>
+      worker.write(at, bytes.subarray(done, done + size), signal),
     );
     return stopped ?? { ok: true };
   }
