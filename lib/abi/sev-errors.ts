@@ -16,9 +16,10 @@ export interface FirmwareError {
 export const SEV_RET_NO_FW_CALL = 0xffff_ffff;
 export const SEV_RET_SUCCESS = 0;
 export const SEV_RET_INVALID_GUEST_STATE = 0x02;
+export const SEV_RET_INVALID_LEN = 0x04;
 export const SEV_RET_POLICY_FAILURE = 0x07;
+export const SEV_RET_ASID_OWNED = 0x0c;
 export const SEV_RET_INVALID_PARAM = 0x16;
-export const SEV_RET_INVALID_PAGE_STATE = 0x1a;
 
 type Row = readonly [code: number, name: string, advice?: string];
 
@@ -28,20 +29,24 @@ const ROWS: readonly Row[] = [
   [SEV_RET_NO_FW_CALL, 'SEV_RET_NO_FW_CALL', 'the firmware was not asked; the errno tells why'],
   [0x01, 'SEV_RET_INVALID_PLATFORM_STATE', INITIALISE],
   [
-    0x02,
+    SEV_RET_INVALID_GUEST_STATE,
     'SEV_RET_INVALID_GUEST_STATE',
     'the commands of a launch have an order: init, start, update, finish, each once',
   ],
   [0x03, 'SEV_RET_INVALID_CONFIG'],
-  [0x04, 'SEV_RET_INVALID_LEN'],
+  [SEV_RET_INVALID_LEN, 'SEV_RET_INVALID_LEN'],
   [0x05, 'SEV_RET_ALREADY_OWNED'],
   [0x06, 'SEV_RET_INVALID_CERTIFICATE'],
-  [0x07, 'SEV_RET_POLICY_FAILURE', 'the platform does not meet the policy: SMT, debugging, firmware version, sockets'],
+  [
+    SEV_RET_POLICY_FAILURE,
+    'SEV_RET_POLICY_FAILURE',
+    'the platform does not meet the policy: SMT, debugging, firmware version, sockets',
+  ],
   [0x08, 'SEV_RET_INACTIVE'],
   [0x09, 'SEV_RET_INVALID_ADDRESS'],
   [0x0a, 'SEV_RET_BAD_SIGNATURE', 'the identity block is not signed by the key that goes with it'],
   [0x0b, 'SEV_RET_BAD_MEASUREMENT', 'the identity block names another measurement: other pages, or in another order'],
-  [0x0c, 'SEV_RET_ASID_OWNED'],
+  [SEV_RET_ASID_OWNED, 'SEV_RET_ASID_OWNED'],
   [0x0d, 'SEV_RET_INVALID_ASID', 'give SNP guests ASIDs: lower "SEV-ES ASID Space Limit" in the firmware setup'],
   [0x0e, 'SEV_RET_WBINVD_REQUIRED'],
   [0x0f, 'SEV_RET_DFFLUSH_REQUIRED', 'ASIDs wait for a flush; close VMs and try again'],
@@ -52,7 +57,7 @@ const ROWS: readonly Row[] = [
   [0x14, 'SEV_RET_HWSEV_RET_UNSAFE'],
   [0x15, 'SEV_RET_UNSUPPORTED', 'this CPU or its firmware lacks the feature'],
   [
-    0x16,
+    SEV_RET_INVALID_PARAM,
     'SEV_RET_INVALID_PARAM',
     'a page of CPUID values that the CPU does not have comes back corrected in the source',
   ],

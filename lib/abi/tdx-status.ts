@@ -8,6 +8,7 @@ import type { FirmwareError } from './sev-errors.ts';
 const CLASS = 0xffff_ffff_0000_0000n;
 
 export const TDX_SUCCESS = 0n;
+export const TDX_OPERAND_INVALID = 0xc000_0100_0000_0000n;
 export const TDX_OPERAND_BUSY = 0x8000_0200_0000_0000n;
 export const TDX_EPT_ENTRY_STATE_INCORRECT = 0xc000_0b0d_0000_0000n;
 
@@ -23,7 +24,7 @@ const ROWS: readonly Row[] = [
   [0x6000_0007_0000_0000n, 'TDX_NON_RECOVERABLE_TD_WRONG_APIC_MODE', 'the vCPU must be in x2APIC mode'],
   [0x8000_0003_0000_0000n, 'TDX_INTERRUPTED_RESUMABLE', RETRY],
   [0x8000_0202_0000_0000n, 'TDX_SYS_BUSY', RETRY],
-  [0xc000_0100_0000_0000n, 'TDX_OPERAND_INVALID', 'the module refuses a value: attributes, XFAM or CPUID'],
+  [TDX_OPERAND_INVALID, 'TDX_OPERAND_INVALID', 'the module refuses a value: attributes, XFAM or CPUID'],
   [TDX_OPERAND_BUSY, 'TDX_OPERAND_BUSY', RETRY],
   [0x8000_0201_0000_0000n, 'TDX_PREVIOUS_TLB_EPOCH_BUSY', RETRY],
   [0x8000_0203_0000_0000n, 'TDX_RND_NO_ENTROPY', RETRY],

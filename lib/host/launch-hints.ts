@@ -41,7 +41,7 @@ export const launchHints: readonly Hint[] = [
     code: 'EINVAL',
     text: "once, with attributes, XFAM and CPUID entries of the TD's capabilities only, and an address width of 48 or 52",
   },
-  { on: ['KVM_TDX_INIT_VM'], code: 'EBUSY', text: 'before its vCPUs' },
+  { on: ['KVM_TDX_INIT_VM'], code: 'EBUSY', text: 'while no vCPU is being made' },
   { on: ['KVM_TDX_INIT_VCPU'], code: 'EINVAL', text: 'once for each vCPU, before KVM_TDX_FINALIZE_VM' },
   {
     on: ['KVM_TDX_INIT_MEM_REGION'],

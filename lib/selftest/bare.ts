@@ -6,6 +6,7 @@ import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   MAP_SHARED,
+  PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
 } from '../abi/index.ts';
@@ -74,6 +75,17 @@ export async function memfd(t: T, size: number, contents?: Uint8Array): Promise<
   t.succeeds(answer('ftruncate', { size }, await syscalls.ftruncate(fd, BigInt(size))), 'ftruncate of a memfd');
   if (contents) t.succeeds(answer('pwrite', {}, await syscalls.pwrite(fd, contents, 0n)), 'pwrite to a memfd');
   return fd;
+}
+
+/** Memory that ends with these bytes and has nothing behind it; by default it can only be read. Answers where they are. */
+export async function endOfMemory(t: T, bytes: Uint8Array, prot = PROT_READ): Promise<bigint> {
+  const length = Math.ceil(bytes.byteLength / PAGE_SIZE) * PAGE_SIZE;
+  const contents = new Uint8Array(length);
+  contents.set(bytes, length - bytes.byteLength);
+  const file = await memfd(t, length, contents);
+  // A page of the mapping lies beyond the file's end, so that no other mapping comes after it.
+  const mapping = await mmap(t, file, { length: length + PAGE_SIZE, prot });
+  return t.succeeds(mapping, 'mapping the end of memory') + BigInt(length - bytes.byteLength);
 }
 
 /** An answer of any other call. */

@@ -96,14 +96,17 @@ function ask(message, silence) {
   });
 }
 
-async function start() {
+/** @param {number} [from] a change that is in force while modules are loaded */
+async function start(from) {
   const options = { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] };
   child = fork(
     join(dirname(fileURLToPath(import.meta.url)), 'worker.mjs'),
-    [JSON.stringify({ directory, groups })],
+    [JSON.stringify({ directory, groups, from })],
     options,
   );
-  if ((await ask(undefined)) !== 'ready') throw new Error('the cases could not be loaded');
+  const answer = await ask(undefined);
+  if (answer !== 'ready' && from === undefined) throw new Error('the cases could not be loaded');
+  return answer === 'ready';
 }
 
 const show = ({ path, line, from, to }) =>
@@ -116,11 +119,12 @@ function sampled(all) {
   return Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]);
 }
 
-/** Each case once before any a second time on another kernel, and fast ones first. */
+/** Each case once before any a second time on another kernel; first those that are fast and about much that is broken. */
 function inOrder(runs) {
   const times = new Map();
+  const cost = ({ ms, reached }) => ms / reached.length ** 2;
   return runs
-    .toSorted((a, b) => a.ms - b.ms)
+    .toSorted((a, b) => cost(a) - cost(b))
     .map((run) => {
       const before = times.get(run.title) ?? 0;
       times.set(run.title, before + 1);
@@ -133,10 +137,45 @@ function inOrder(runs) {
 await start();
 const surveyed = await ask('survey');
 if (!surveyed) throw new Error('the cases fail with nothing broken');
-const { runs } = surveyed;
+const { loaded, runs } = surveyed;
 process.stdout.write(`${mutants.length} changes in ${paths.length} files, ${runs.length} runs of cases\n`);
 
-const byUnitTests = async ({ number }) => ((await unitTests.notice(number)) ? 'the unit tests' : undefined);
+async function restart(from) {
+  child.kill('SIGKILL');
+  return start(from);
+}
+
+const isConstant = ({ number }) => loaded.includes(number);
+/** By what else in its file a case, or a test, meets a change: of constants nothing tells who uses them. */
+const beside = (mutant) =>
+  isConstant(mutant)
+    ? mutants.filter((other) => other.path === mutant.path && !isConstant(other)).map(({ number }) => number)
+    : [mutant.number];
+
+/** What noticed it, or undefined. */
+async function byCases(mutant) {
+  const { number } = mutant;
+  const near = new Set(beside(mutant));
+  const mine = runs.filter(({ reached }) => reached.some((other) => near.has(other)));
+  if (mine.length === 0) return undefined;
+  const isLoaded = isConstant(mutant);
+  if (isLoaded && !(await restart(number))) {
+    await start();
+    return 'loading it';
+  }
+  const answer = await ask({ number, runs: inOrder(mine) }, SILENCE_MS);
+  if (answer === undefined || isLoaded) await restart();
+  return answer === undefined ? 'its silence' : (answer.noticed ?? undefined);
+}
+
+const byUnitTests = async (mutant) =>
+  (await unitTests.notice(mutant.number, beside(mutant))) ? 'the unit tests' : undefined;
+
+/** A constant costs every case a new start, and the unit tests one anyway. */
+const notice = async (mutant) =>
+  isConstant(mutant)
+    ? ((await byUnitTests(mutant)) ?? (await byCases(mutant)))
+    : ((await byCases(mutant)) ?? (await byUnitTests(mutant)));
 
 const survivors = [];
 const equivalents = [];
@@ -147,14 +186,7 @@ for (const mutant of sampled(mutants)) {
     equivalents.push(mutant);
     continue;
   }
-  const mine = runs.filter(({ reached }) => reached.includes(mutant.number));
-  const answer =
-    mine.length === 0 ? { noticed: null } : await ask({ number: mutant.number, runs: inOrder(mine) }, SILENCE_MS);
-  if (answer === undefined) {
-    child.kill('SIGKILL');
-    await start();
-  }
-  const by = answer?.noticed !== null ? (answer?.noticed ?? 'its silence') : await byUnitTests(mutant);
+  const by = await notice(mutant);
   if (by === undefined) {
     survivors.push(mutant);
     process.stdout.write(`SURVIVES ${show(mutant)}\n`);

@@ -27,27 +27,29 @@ export class UnitTests {
     await writeFile(this.#sources, JSON.stringify(Object.fromEntries(absolute)));
   }
 
-  /** Whether one fails. */
-  async notice(number) {
+  /**
+   * Whether one fails, of the files that reach one of these changes.
+   *
+   * @param {number} number The change in force.
+   * @param {readonly number[]} beside By default that one alone.
+   */
+  async notice(number, beside = [number]) {
     this.#reaching ??= await this.#survey();
-    const files = this.#reaching.get(number);
-    return files !== undefined && (await this.#fail({ GMEM_MUTANT: String(number) }, files));
+    const files = new Set(beside.flatMap((one) => this.#reaching.get(one) ?? []));
+    return files.size > 0 && (await this.#fail({ GMEM_MUTANT: String(number) }, [...files]));
   }
 
-  /** What is reached while modules are loaded is reached by every file, though it happens once in a process. */
+  /** Without what is reached while modules are loaded, which happens once in a process. */
   async #survey() {
     if (await this.#fail({ GMEM_MUTANTS_REACHED: this.#report }, [])) {
       throw new Error('the unit tests fail with nothing broken');
     }
     const lines = (await readFile(this.#report, 'utf8')).trim().split('\n');
     const notes = lines.map((line) => JSON.parse(line));
-    const all = notes.flatMap(({ file }) => file ?? []);
     const reaching = new Map();
     for (const { file, reached } of notes) {
-      for (const number of reached) {
-        if (file === null) reaching.set(number, all);
-        else if (reaching.get(number) !== all) reaching.set(number, [...(reaching.get(number) ?? []), file]);
-      }
+      if (file === null) continue;
+      for (const number of reached) reaching.set(number, [...(reaching.get(number) ?? []), file]);
     }
     return reaching;
   }

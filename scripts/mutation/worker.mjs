@@ -1,14 +1,15 @@
 /**
  * Runs cases with one change in force at a time. The first round has none in force and notes which cases reach which
- * changes; of those, a change is shown the fast ones first, until one fails.
+ * changes; of those, a change is shown the fast ones first, until one fails. What is reached while modules are loaded
+ * (a constant) is in force from the start of a worker of its own: `from`.
  */
 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const { directory, groups } = JSON.parse(process.argv[2]);
+const { directory, groups, from = -1 } = JSON.parse(process.argv[2]);
 
-let active = -1;
+let active = from;
 let reached = new Set();
 globalThis.__mutant = (number) => {
   reached.add(number);
@@ -20,6 +21,8 @@ const { openHost } = await load('kvm/index.js');
 const { hostOptions, runCase, select } = await load('selftest/index.js');
 const { cases } = await load('selftest/cases/index.js');
 const entries = select(cases);
+const loaded = [...reached];
+active = -1;
 
 const open = (group) => openHost(hostOptions({ backend: 'mock', ...groups[group] }));
 
@@ -82,7 +85,7 @@ async function trial(number, runs) {
 }
 
 process.on('message', async (message) => {
-  if (message === 'survey') process.send({ runs: await survey() });
+  if (message === 'survey') process.send({ loaded, runs: await survey() });
   else process.send({ noticed: (await trial(message.number, message.runs)) ?? null });
 });
 process.send('ready');

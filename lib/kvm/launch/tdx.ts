@@ -102,7 +102,7 @@ export class TdxGuest {
    * | errno  | meaning                                                                              |
    * |--------|--------------------------------------------------------------------------------------|
    * | EINVAL | done before, or an attribute, feature, width or CPUID entry that is not offered        |
-   * | EBUSY  | vCPUs are there                                                                        |
+   * | EBUSY  | a vCPU is being made at this very moment                                               |
    * | EIO    | the module refused; `error.firmware` names why                                         |
    *
    * Source: tdx_td_init(), arch/x86/kvm/vmx/tdx.c.

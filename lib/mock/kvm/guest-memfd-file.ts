@@ -154,7 +154,7 @@ export class GuestMemfdFile extends MockFile implements Client {
     for (const { slot } of this.#reached(everything)) slot.gmem!.file = undefined;
     this.inode.clients.delete(this);
     if (this.inode.clients.size === 0) {
-      if (this.inode.mappings.size > 0) throw new Error('mock: a file goes that is still mapped');
+      if (this.inode.mappings.size) throw new Error('mock: a file goes that is still mapped');
       this.inode.evict();
       this.vm.machine.inodes.delete(this.inode);
     }

@@ -123,8 +123,8 @@ function fromGuestMemfd(vm: Vm, gfn: number, slot: Memslot, isPrivate: boolean):
   const kind = { writable: true, private: isPrivate };
   const huge = file.inode.hugePages?.find(gfn + ahead);
   if (huge && gfns.end - gfns.start > 1) return mapsHugePage(vm, gfns, huge, ahead, kind);
-  const refusal = isPrivate ? vm.hardware.makePrivate(gfn, folio, false) : 0;
-  return refusal === 0 ? mapsPage(gfn, folio, kind) : memoryFault(gfn, refusal, isPrivate);
+  if (isPrivate) vm.hardware.makePrivate(gfn, folio, false);
+  return mapsPage(gfn, folio, kind);
 }
 
 /** Of a huge page the guest owns what it uses, one page after another. `ahead`: of guest pages, in the file. */

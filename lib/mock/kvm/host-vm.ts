@@ -3,9 +3,9 @@
 import { errno } from '../../abi/errno.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import { getFolio, getZeroedFolio } from '../guest-memfd/index.ts';
-import type { Folio } from '../memory.ts';
 import type { HostVm, Populate, ProcessMemory } from '../platform/index.ts';
-import type { AddressSpace } from '../process/index.ts';
+import { pinUserPages } from '../process/index.ts';
+import { toBytes, toPages } from '../ranges.ts';
 import { DriverFile } from './driver-file.ts';
 import type { LiveVm, Machine } from './machine.ts';
 import type { BackingFile, Memslot } from './memslots.ts';
@@ -54,25 +54,18 @@ function processMemory({ addressSpace, memory }: Machine): ProcessMemory {
       return addressSpace.copyOut(address, bytes) === size ? bytes : undefined;
     },
     write: (address, bytes) => addressSpace.copyIn(address, bytes) === bytes.length,
-    pin: (address, size) => {
-      const folios = touchAll(addressSpace, address, size);
-      if (typeof folios === 'number') return folios;
-      for (const folio of folios) memory.get(folio);
+    pin: (address, size, write) => {
+      const start = toPages(address);
+      const pages = toPages(address + size - 1n) + 1 - start;
+      // A page that its owner lets go of stays pinned all the same.
+      const onPart = (): void => {};
+      const pinned = pinUserPages(addressSpace, memory, { address: toBytes(start), pages, write, onPart });
+      if (typeof pinned === 'number') return undefined;
       return () => {
-        for (const folio of folios) memory.put(folio);
+        for (const { window } of pinned) window.close();
       };
     },
   };
-}
-
-function touchAll(addressSpace: AddressSpace, address: bigint, size: bigint): Folio[] | number {
-  const folios: Folio[] = [];
-  for (let at = address - (address % PAGE); at < address + size; at += PAGE) {
-    const folio = addressSpace.touch(at, false);
-    if (typeof folio === 'number') return folio;
-    folios.push(folio);
-  }
-  return folios;
 }
 
 /** virt/kvm/guest_memfd.c, kvm_gmem_populate(). */
@@ -87,7 +80,7 @@ function populate(vm: Hosted, gfn: number, pages: number, source: bigint | undef
     const contents = source === undefined ? undefined : process.read(source + BigInt(i) * PAGE, PAGE_SIZE);
     const unreadable = source !== undefined && contents === undefined;
     const refusal = unreadable ? -errno.EFAULT : populatePage(vm, slot, file, gfn + i, contents, post);
-    if (refusal !== 0) return i > 0 ? i : refusal;
+    if (refusal !== undefined) return i > 0 ? i : refusal;
   }
   return count;
 }
@@ -100,12 +93,12 @@ function populatePage(
   gfn: number,
   contents: Uint8Array | undefined,
   post: Populate,
-): number {
+): number | undefined {
   const page = gfn - slot.baseGfn + slot.gmem!.firstPage;
   const folio = vm.host.convertsInPlace ? getZeroedFolio(inode, page) : getFolio(inode, page);
   if (typeof folio === 'number') return folio;
   if (!isPrivate(vm, gfn, slot)) return -errno.EINVAL;
   const refusal = post(gfn, folio, contents);
-  if (refusal === 0) inode.uptodate.set(page, page + 1, true);
+  if (refusal === undefined) inode.uptodate.set(page, page + 1, true);
   return refusal;
 }

@@ -37,7 +37,8 @@ interface Level {
 export class Stage2 {
   readonly #levels: readonly Level[] = [...LARGE, 1].map((pages) => ({ pages, entries: new PageMap() }));
   #invalidations = 0;
-  #invalidated: PageRange = { start: 0, end: 0 };
+  /** Holds all that is under way; undefined where nothing is. */
+  #invalidated: PageRange | undefined;
   /** The starts of what is under way, added up: nothing may end that never began. */
   #balance = 0;
 
@@ -63,7 +64,7 @@ export class Stage2 {
 
   /** kvm_mmu_invalidate_begin() and _range_add(): of several ranges, one is kept that holds them all. */
   beginInvalidation(range: PageRange): void {
-    this.#invalidated = this.#invalidations === 0 ? range : union(this.#invalidated, range);
+    this.#invalidated = this.#invalidated ? union(this.#invalidated, range) : range;
     this.#invalidations++;
     this.#balance += range.start;
   }
@@ -74,6 +75,7 @@ export class Stage2 {
     if (this.#invalidations < 0 || (this.#invalidations === 0 && this.#balance !== 0)) {
       throw new Error(`mock: an invalidation of [${start}, ${end}) ends that never began`);
     }
+    if (this.#invalidations === 0) this.#invalidated = undefined;
   }
 
   /** How many invalidations are under way; 0 between calls. */
@@ -83,7 +85,7 @@ export class Stage2 {
 
   /** mmu_invalidate_retry_gfn(). */
   isInvalidating(range: PageRange): boolean {
-    return this.#invalidations > 0 && intersect(this.#invalidated, range) !== undefined;
+    return this.#invalidated !== undefined && intersect(this.#invalidated, range) !== undefined;
   }
 
   /**

@@ -32,16 +32,16 @@ export interface HostVm {
   mapPrivate(gfn: number, folio: Folio): void;
 }
 
-/** 0, or -errno. `source`: what is to be in the page; undefined where it stays as it is. */
-export type Populate = (gfn: number, folio: Folio, source: Uint8Array | undefined) => number;
+/** -errno where the page is refused. `source`: what is to be in it; undefined where it stays as it is. */
+export type Populate = (gfn: number, folio: Folio, source: Uint8Array | undefined) => number | undefined;
 
 export interface ProcessMemory {
   /** undefined: EFAULT. */
   read(address: bigint, size: number): Uint8Array | undefined;
   /** false: EFAULT. */
   write(address: bigint, bytes: Uint8Array): boolean;
-  /** Holds the pages of a range; what lets them go, or -errno. */
-  pin(address: bigint, size: bigint): (() => void) | number;
+  /** pin_user_pages(): holds the pages of a range. What lets them go, or undefined where some are not to be had. */
+  pin(address: bigint, size: bigint, write: boolean): (() => void) | undefined;
 }
 
 /** How a guest's access to a page of its own ends. */
@@ -67,8 +67,8 @@ export interface GuestHardware {
   readonly sharedBit: bigint;
   /** kvm_x86_ops.vcpu_create(): 0, or -errno. */
   createVcpu(id: number): number;
-  /** A page becomes the guest's own: 0, or -errno. `large`: it may be given 2 MiB around it at once. */
-  makePrivate(gfn: number, folio: Folio, large: boolean): number;
+  /** A page becomes the guest's own. `large`: it may be given 2 MiB around it at once. */
+  makePrivate(gfn: number, folio: Folio, large: boolean): void;
   /** The guest touches a page of its own. `accepts`: it takes new pages before it uses them, as guests do. */
   touch(gfn: number, folio: Folio, accepts: boolean): Touch;
   /** A private page left the guest's tables. Absent where that changes nothing for the hardware. */

@@ -11,7 +11,7 @@ export const plainGuest: GuestHardware = {
   sealsRegisters: () => false,
   sharedBit: 0n,
   createVcpu: () => 0,
-  makePrivate: () => 0,
+  makePrivate: () => {},
   touch: () => 'reached',
   command: () => -errno.ENOTTY,
   vcpuCommand: () => -errno.ENOTTY,

@@ -72,13 +72,20 @@ const features = defineCase({
 const strict = defineCase({
   name: 'launch-snp-policy-of-the-firmware',
   about:
-    'A policy that the platform does not meet (no SMT, on a host with SMT) is the firmware’s to refuse: EIO, POLICY_FAILURE.',
+    'A policy that the platform does not meet (no SMT, on a host with SMT; another firmware) is the firmware’s to refuse: EIO, POLICY_FAILURE.',
   requires: { ...SNP, mock: true },
   async run(t) {
     const sev = sevGuest(await t.unlaunchedVm('snp'));
     t.succeeds(await sev.tryInit(), 'init');
-    const { error } = t.fails(await sev.tryStart({ policy: SNP_POLICY_RSVD_MBO }), 'EIO', 'a policy without SMT');
-    t.equal<unknown>(error.firmware?.name, 'SEV_RET_POLICY_FAILURE', 'what the firmware says');
+    const policy = (abiMajor: bigint) => SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT | (abiMajor << 8n);
+    for (const [what, unmet] of [
+      ['a policy without SMT', SNP_POLICY_RSVD_MBO],
+      ['a policy of a firmware that is newer', policy(2n)],
+    ] as const) {
+      const { error } = t.fails(await sev.tryStart({ policy: unmet }), 'EIO', what);
+      t.equal<unknown>(error.firmware?.name, 'SEV_RET_POLICY_FAILURE', 'what the firmware says');
+    }
+    t.succeeds(await sev.tryStart({ policy: policy(1n) }), 'a policy of this firmware');
   },
 });
 
@@ -110,6 +117,7 @@ const pageTypes = defineCase<SnpPageType>({
   variants: TYPES,
   async run(t, type) {
     const s = await LaunchScenario.create(t, 'snp');
+    await s.mapping?.write(0, secret);
     await s.becomesPrivate();
     t.succeeds(await s.tryLaunch({ memory: [{ gpa: s.gpa(0), contents: secret, type }] }), `a page of type ${type}`);
     await s.guestFinds(0, type === 'zero' ? new Uint8Array(PAGE_SIZE) : secret);

@@ -1,7 +1,13 @@
 /** Bringing up a TD of TDX, command by command, and what ends one. */
 
-import { PAGE_SIZE } from '../../abi/index.ts';
+import {
+  KVM_MEMORY_ENCRYPT_REG_REGION,
+  KVM_MEMORY_ENCRYPT_UNREG_REGION,
+  PAGE_SIZE,
+  requestName,
+} from '../../abi/index.ts';
 import { tdxGuest } from '../../kvm/index.ts';
+import { anonymous } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONVERTS } from '../conversion.ts';
 import { GUEST_VIEW, LaunchScenario, secret } from '../launch-scenario.ts';
@@ -101,6 +107,56 @@ const sharedBit = defineCase<{ readonly addressWidth: 48 | 52; readonly bit: big
   },
 });
 
+const vcpus = defineCase({
+  name: 'launch-tdx-runs-its-own-vcpus',
+  about: 'A vCPU runs once the TD is final and it is one of the TD’s: EINVAL before (tdx_vcpu_pre_run()).',
+  requires: { ...TDX, mock: true },
+  async run(t) {
+    const vm = await t.unlaunchedVm('tdx');
+    const tdx = tdxGuest(vm);
+    await tdx.init();
+    await vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', [PINS]);
+    const its = await vm.createVcpu();
+    t.defer(() => its.close());
+    const other = await vm.createVcpu({ id: 1 });
+    t.defer(() => other.close());
+    await tdx.initVcpu(its);
+    await t.throws(() => its.run(), 'EINVAL', 'running it before finalize');
+    await tdx.finalize();
+    await t.throws(() => other.run(), 'EINVAL', 'running one that is not the TD’s');
+    t.notEqual((await its.run()).reason, 'fail-entry', 'what running it comes to');
+  },
+});
+
+const unaccepted = defineCase({
+  name: 'launch-tdx-with-ve',
+  about:
+    'Without SEPT_VE_DISABLE a TD is told of pages that it did not accept by #VE, which ends one that has no handler: the ' +
+    'VM lives on (tdx_handle_ept_violation()).',
+  requires: { ...TDX, ...GUEST_VIEW },
+  async run(t) {
+    const s = await LaunchScenario.create(t, 'tdx');
+    await s.becomesPrivate();
+    t.succeeds(await s.tryLaunch({ tdx: { attributes: 0n } }), 'the launch');
+    const read = t.mock.guest(s.vm.fd).read(s.gpa(1), 1, { accepts: false });
+    t.equal<unknown>(read, { ok: false, exit: { reason: 'shutdown' } }, 'what becomes of the guest');
+    t.ok((await s.vm.checkExtension(3)) >= 0, 'the VM answers');
+  },
+});
+
+const regions = defineCase({
+  name: 'launch-tdx-registers-no-memory',
+  about: 'Registered memory is SEV’s: ENOTTY on a TD (kvm_arch_vm_ioctl()).',
+  requires: TDX,
+  async run(t) {
+    const vm = await t.unlaunchedVm('tdx');
+    const addr = await anonymous(t, PAGE_SIZE);
+    for (const ioctl of [KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION]) {
+      t.fails(await t.host.raw.tryIoctl(vm, ioctl, { addr, size: PAGE_SIZE }), 'ENOTTY', requestName(ioctl));
+    }
+  },
+});
+
 const seamcall = defineCase({
   name: 'launch-tdx-then-a-failing-unmap',
   about:
@@ -120,4 +176,4 @@ const seamcall = defineCase({
   },
 });
 
-export const cases: readonly AnyCase[] = [capabilities, order, cpuid, sharedBit, seamcall];
+export const cases: readonly AnyCase[] = [capabilities, order, cpuid, sharedBit, vcpus, unaccepted, regions, seamcall];

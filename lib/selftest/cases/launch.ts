@@ -1,11 +1,16 @@
 /** Bringing a confidential VM up: what SEV-SNP and TDX have in common. */
 
-import { errno, PAGE_SIZE } from '../../abi/index.ts';
+import { errno, KVM_MEMORY_ENCRYPT_OP, PAGE_SIZE } from '../../abi/index.ts';
 import type { Vcpu } from '../../kvm/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONFIDENTIAL, type Confidential, GUEST_VIEW, LaunchScenario, ofType, secret } from '../launch-scenario.ts';
+import { cases as sev } from './launch-sev.ts';
+import { cases as sevCommands } from './launch-sev-commands.ts';
 import { cases as snp } from './launch-snp.ts';
+import { cases as snpCommands } from './launch-snp-commands.ts';
 import { cases as tdx } from './launch-tdx.ts';
+import { cases as tdxCommands } from './launch-tdx-commands.ts';
+import { cases as sevRegions } from './sev-regions.ts';
 
 const contents = defineCase<Confidential>({
   name: 'launch-contents',
@@ -159,7 +164,23 @@ const unaccepted = defineCase<Confidential>({
   },
 });
 
+const plainVcpu = defineCase({
+  name: 'encrypt-op-on-a-plain-vcpu',
+  about:
+    'Commands for vCPUs are TDX’s: ENOTTY, or EINVAL where KVM has TDX and the VM is no TD (kvm_arch_vcpu_ioctl(), ' +
+    'vt_vcpu_mem_enc_unlocked_ioctl()).',
+  async run(t) {
+    const vm = await t.vm();
+    const vcpu = await vm.createVcpu();
+    t.defer(() => vcpu.close());
+    const mocked = t.features.vmTypes.includes('tdx') ? 'EINVAL' : 'ENOTTY';
+    const outcome = await t.host.raw.tryIoctl(vcpu, KVM_MEMORY_ENCRYPT_OP, {});
+    t.fails(outcome, t.host.mock ? mocked : ['EINVAL', 'ENOTTY'], 'an empty command');
+  },
+});
+
 export const cases: readonly AnyCase[] = [
+  plainVcpu,
   works,
   contents,
   shared,
@@ -169,6 +190,11 @@ export const cases: readonly AnyCase[] = [
   sealed,
   preFault,
   unaccepted,
+  ...sev,
+  ...sevCommands,
+  ...sevRegions,
   ...snp,
+  ...snpCommands,
   ...tdx,
+  ...tdxCommands,
 ];

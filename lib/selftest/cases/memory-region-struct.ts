@@ -8,10 +8,9 @@ import {
   KVM_SET_USER_MEMORY_REGION2,
   PAGE_SIZE,
   PROT_NONE,
-  PROT_READ,
 } from '../../abi/index.ts';
 import type { VmType } from '../../kvm/index.ts';
-import { memfd, mmap } from '../bare.ts';
+import { endOfMemory, memfd, mmap } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { T } from '../context.ts';
 import { hasPrivateMemory, hasProtectedState } from '../facts.ts';
@@ -25,11 +24,8 @@ const V1_SIZE = KVM_SET_USER_MEMORY_REGION.struct.size;
 /** A page that ends with the first `length` bytes of a region struct; what comes after it cannot be read. */
 async function atTheEndOfMemory(t: T, length: number): Promise<{ address: bigint }> {
   const region = { slot: 1, guest_phys_addr: GPA, memory_size: P };
-  const bytes = new Uint8Array(PAGE_SIZE);
-  bytes.set(KVM_SET_USER_MEMORY_REGION2.struct.encode(region).subarray(0, length), PAGE_SIZE - length);
-  const file = await memfd(t, PAGE_SIZE, bytes);
-  const mapping = t.succeeds(await mmap(t, file, { length: 2 * PAGE_SIZE, prot: PROT_READ }), 'mapping a struct');
-  return { address: mapping + P - BigInt(length) };
+  const bytes = KVM_SET_USER_MEMORY_REGION2.struct.encode(region).subarray(0, length);
+  return { address: await endOfMemory(t, bytes) };
 }
 
 const structMemory = defineCase({

@@ -55,7 +55,7 @@ const toPrivate = defineCase<VmType>({
     'guest’s key on SEV-SNP, cleared when TDX adds the page (attributes2 b.5).',
   requires,
   variants,
-  async run(t) {
+  async run(t, type) {
     const s = await SlottedFile.create(t, 2, [SLOT]);
     const guest = t.guest(s.vm);
     await s.mapping.write(0, secret);
@@ -63,6 +63,7 @@ const toPrivate = defineCase<VmType>({
     const seen = await guest.read(s.gpa(0), PAGE_SIZE, 'private');
     t.equal(seen.ok, true, 'the guest reads its private page');
     if (seen.ok) t.notEqual(seen.bytes, secret, 'what the guest reads');
+    if (seen.ok && type === 'tdx') t.equal(seen.bytes, new Uint8Array(PAGE_SIZE), 'what a TD reads of a new page');
     t.equal((await guest.write(s.gpa(0), secret, 'private')).ok, true, 'the guest writes it');
     t.equal(await guest.read(s.gpa(0), PAGE_SIZE, 'private'), { ok: true, bytes: secret }, 'the guest reads it back');
   },
@@ -92,7 +93,7 @@ const punched = defineCase<VmType>({
   about: 'A punched page is a new one: nothing of the old contents is left for either side (kvm_gmem_punch_hole()).',
   requires,
   variants,
-  async run(t) {
+  async run(t, type) {
     const s = await SlottedFile.create(t, 2, [SLOT]);
     const guest = t.guest(s.vm);
     await s.convert(0, 1, 'private');
@@ -101,6 +102,7 @@ const punched = defineCase<VmType>({
     const seen = await guest.read(s.gpa(0), PAGE_SIZE, 'private');
     t.equal(seen.ok, true, 'the guest reads the hole');
     if (seen.ok) t.notEqual(seen.bytes, secret, 'what the guest reads');
+    if (seen.ok && type === 'tdx') t.equal(seen.bytes, new Uint8Array(PAGE_SIZE), 'what a TD reads of a new page');
     await s.gmem.punchHole({ offset: 0, size: PAGE_SIZE });
     await s.convert(0, 1, 'shared');
     t.equal(await s.mapping.read(0, PAGE_SIZE), new Uint8Array(PAGE_SIZE), 'what the host reads');

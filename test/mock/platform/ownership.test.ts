@@ -65,6 +65,39 @@ describe.each([
   });
 });
 
+describe('pages on SEV-SNP', () => {
+  test('of those that become shared, the hardware is asked for what a guest has', async () => {
+    await using host = await openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'sev-snp' });
+    const { gmem, guest } = await guestOf(host, 'snp', 2 * PAGE);
+    await gmem.convert({ offset: 0, size: 2 * PAGE, to: 'private' });
+    const made = async (page: number): Promise<number> => {
+      host.mock!.journal.clear();
+      await gmem.convert({ offset: page * PAGE, size: PAGE, to: 'shared' });
+      return host.mock!.journal.entries.filter(({ step }) => step === 'make-shared').length;
+    };
+    guest.write(GPA, Uint8Array.of(1));
+    expect(await made(1)).toBe(0);
+    expect(await made(0)).toBe(1);
+  });
+
+  test('are nobody’s once they are freed, and validated by their next guest anew', () => {
+    const platform = createPlatform('sev-snp') as import('../../../lib/mock/platform/snp/snp.ts').SnpPlatform;
+    const folio = new Folio(7);
+    const validated = (): void => {
+      platform.rmp.assign(7, 0x107, 5, '4K');
+      platform.validate(folio, { encrypted: true });
+    };
+    validated();
+    platform.freed(8, 2);
+    platform.freed(5, 2);
+    expect(platform.owner(folio)).toEqual({ size: '4K', accepted: true });
+    platform.freed(6, 3);
+    expect([platform.owner(folio), platform.isValidated(folio), platform.ownedPages]).toEqual([undefined, false, 0]);
+    platform.rmp.assign(7, 0x107, 6, '4K');
+    expect(platform.owner(folio)).toEqual({ size: '4K', accepted: false });
+  });
+});
+
 describe('huge pages on SEV-SNP', () => {
   const open = () => openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'sev-snp' });
 
@@ -72,8 +105,9 @@ describe('huge pages on SEV-SNP', () => {
     await using host = await open();
     const { gmem, owner, guest } = await guestOf(host, 'snp', HUGE, '2M');
     await gmem.convert({ offset: 0, size: HUGE, to: 'private' });
-    guest.write(GPA + 5n, Uint8Array.of(1));
+    // Any of its pages may be the first that is used.
     guest.write(GPA + BigInt(7 * PAGE), Uint8Array.of(7));
+    guest.write(GPA + 5n, Uint8Array.of(1));
     expect([owner(0), host.mock!.guestPages]).toEqual([{ size: '2M', accepted: true }, 512]);
     await gmem.convert({ offset: 3 * PAGE, size: PAGE, to: 'shared' });
     expect([owner(3), owner(2)?.size, host.mock!.guestPages]).toEqual([undefined, '4K', 511]);

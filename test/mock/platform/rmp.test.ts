@@ -51,6 +51,13 @@ describe('RMP', () => {
     expect([rmp.assigned, rmp.lookup(BASE + PAGES_2M + 1)?.size]).toEqual([511, '4K']);
   });
 
+  test('a range that cuts two large entries leaves small ones on both sides', () => {
+    const rmp = new Rmp();
+    for (const i of [0, 1]) rmp.assign(BASE + i * PAGES_2M, i * PAGES_2M, 7, '2M');
+    expect(rmp.shareRange(BASE + 100, BASE + PAGES_2M + 100)).toBe(true);
+    expect([rmp.assigned, rmp.lookup(BASE)?.size, rmp.lookup(BASE + PAGES_2M + 100)?.size]).toEqual([512, '4K', '4K']);
+  });
+
   test('taking back a range smashes the entries it cuts, and only those', () => {
     const rmp = new Rmp();
     for (const i of [0, 1, 2]) rmp.assign(BASE + i * PAGES_2M, i * PAGES_2M, 7, '2M');

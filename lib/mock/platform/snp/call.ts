@@ -35,9 +35,18 @@ export function putBack<F extends Fields>(
 }
 
 /** sev_issue_cmd_external_user(): the fd must be the driver's. What the firmware refuses is EIO. */
-export function issue(call: Call, command: () => number, fd: number = call.fd): number {
+export function issue(call: Call, command: () => number, fd = call.fd): number {
   if (!call.guest.vm.isDriverFile(fd)) return -errno.EBADF;
   const code = command();
   call.error = code;
   return code === SEV_RET_SUCCESS ? 0 : -errno.EIO;
+}
+
+/** SEV_FW_BLOB_MAX_SIZE. */
+export const MAX_BLOB = 0x4000;
+
+/** psp_copy_user_blob(): 0, or -errno. What is in it, the mock's firmware does not look at. */
+export function copyBlob({ guest }: Call, address: bigint, size: number): number {
+  if (address === 0n || size === 0 || size > MAX_BLOB) return -errno.EINVAL;
+  return guest.vm.process.read(address, size) ? 0 : -errno.EFAULT;
 }

@@ -1,8 +1,8 @@
 /** KVM_MEMORY_ENCRYPT_REG_REGION: memory of the process that SEV guests use, pinned: sev_mem_enc_register_region(). */
 
 import { errno } from '../../../abi/errno.ts';
-import { wraps } from '../../ranges.ts';
 import type { ProcessMemory } from '../guest-hardware.ts';
+import { pinMemory } from './pin-memory.ts';
 
 interface Region {
   readonly address: bigint;
@@ -19,8 +19,7 @@ export class EncryptedRegions {
   }
 
   add(address: bigint, size: bigint): number {
-    if (size === 0n || wraps(address, size)) return -errno.EINVAL;
-    const unpin = this.#process.pin(address, size);
+    const unpin = pinMemory(this.#process, address, size, false);
     if (typeof unpin === 'number') return unpin;
     this.#regions.push({ address, size, unpin });
     return 0;

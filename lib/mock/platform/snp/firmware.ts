@@ -1,8 +1,9 @@
 /** The SEV firmware, as far as a launch asks it: one guest's state, and why it refuses. */
 
+import { createHash } from 'node:crypto';
 import {
   SEV_RET_INVALID_GUEST_STATE,
-  SEV_RET_INVALID_PAGE_STATE,
+  SEV_RET_INVALID_LEN,
   SEV_RET_POLICY_FAILURE,
   SEV_RET_SUCCESS,
   SNP_POLICY_DEBUG,
@@ -26,7 +27,13 @@ type State = 'init' | 'launching' | 'running';
 
 /** A guest context: what SNP_GCTX_CREATE makes. Each command answers a SEV_RET_* code. */
 export class SnpContext {
+  /** The fd of /dev/sev that the launch was begun with: KVM looks it up again at later commands. */
+  readonly fd: number;
   #state: State = 'init';
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
 
   get isRunning(): boolean {
     return this.#state === 'running';
@@ -40,14 +47,63 @@ export class SnpContext {
     return SEV_RET_SUCCESS;
   }
 
-  /** `isNew`: the page was given to the guest for this, and is in no other state. */
-  launchUpdate(isNew: boolean): number {
-    if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
-    return isNew ? SEV_RET_SUCCESS : SEV_RET_INVALID_PAGE_STATE;
+  launchUpdate(): number {
+    return this.#state === 'launching' ? SEV_RET_SUCCESS : SEV_RET_INVALID_GUEST_STATE;
   }
 
   launchFinish(): number {
     if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
+    this.#state = 'running';
+    return SEV_RET_SUCCESS;
+  }
+}
+
+/** The firmware's GSTATE_*, which KVM_SEV_GUEST_STATUS tells. */
+const legacyStates = { launching: 1, measured: 2, running: 3 } as const;
+
+/** Of a measurement: HMAC-SHA-256, which takes a key of the guest's owner, and a nonce. The mock has neither of the two. */
+export const MEASUREMENT_SIZE = 32 + 16;
+
+/** A guest of SEV or SEV-ES, which LAUNCH_START makes: its commands go by its handle. */
+export class LegacyContext {
+  readonly handle: number;
+  readonly policy: number;
+  /** As SnpContext's. */
+  readonly fd: number;
+  #state: keyof typeof legacyStates = 'launching';
+  readonly #contents = createHash('sha256');
+
+  constructor(handle: number, policy: number, fd: number) {
+    this.handle = handle;
+    this.policy = policy;
+    this.fd = fd;
+  }
+
+  get state(): number {
+    return legacyStates[this.#state];
+  }
+
+  get isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
+  launchUpdate(contents: Uint8Array): number {
+    if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
+    this.#contents.update(contents);
+    return SEV_RET_SUCCESS;
+  }
+
+  /** Into `blob`, where there is one and it has room. */
+  launchMeasure(blob: Uint8Array | undefined): number {
+    if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
+    if (!blob || blob.length < MEASUREMENT_SIZE) return SEV_RET_INVALID_LEN;
+    blob.set(this.#contents.digest());
+    this.#state = 'measured';
+    return SEV_RET_SUCCESS;
+  }
+
+  launchFinish(): number {
+    if (this.isRunning) return SEV_RET_INVALID_GUEST_STATE;
     this.#state = 'running';
     return SEV_RET_SUCCESS;
   }

@@ -1,32 +1,44 @@
 /** The launch of SEV and SEV-ES guests, whose memory is the process's own: arch/x86/kvm/svm/sev.c. */
 
 import { errno } from '../../../abi/errno.ts';
-import { KVM_SEV_GUEST_STATUS, KVM_SEV_LAUNCH_START, KVM_SEV_LAUNCH_UPDATE_DATA } from '../../../abi/index.ts';
+import {
+  KVM_SEV_GUEST_STATUS,
+  KVM_SEV_LAUNCH_MEASURE,
+  KVM_SEV_LAUNCH_START,
+  KVM_SEV_LAUNCH_UPDATE_DATA,
+} from '../../../abi/index.ts';
 import { KVM_X86_SEV_ES_VM } from '../../../abi/kvm.ts';
-import { SEV_RET_INVALID_GUEST_STATE, SEV_RET_SUCCESS } from '../../../abi/sev-errors.ts';
-import { type Call, issue, putBack, struct } from './call.ts';
-
-/** As the firmware numbers them. */
-const GSTATE_LUPDATE = 1;
-const GSTATE_RUNNING = 3;
+import { SEV_RET_ASID_OWNED, SEV_RET_SUCCESS } from '../../../abi/sev-errors.ts';
+import { type Call, copyBlob, issue, MAX_BLOB, putBack, struct } from './call.ts';
+import { LegacyContext, MEASUREMENT_SIZE } from './firmware.ts';
+import { pinMemory } from './pin-memory.ts';
 
 export function legacyStart(call: Call): number {
   const { guest } = call;
   if (guest.asid === undefined) return -errno.ENOTTY;
   const values = struct(call, KVM_SEV_LAUNCH_START);
   if (!values) return -errno.EFAULT;
-  const refusal = issue(call, () => (guest.legacy ? SEV_RET_INVALID_GUEST_STATE : SEV_RET_SUCCESS));
+  const unreadable =
+    optionalBlob(call, values.dh_uaddr, values.dh_len) || optionalBlob(call, values.session_uaddr, values.session_len);
+  if (unreadable !== 0) return unreadable;
+  // sev_bind_asid(): another guest of the firmware's has this one's key already.
+  const refusal = issue(call, () => (guest.legacy ? SEV_RET_ASID_OWNED : SEV_RET_SUCCESS));
   if (refusal !== 0) return refusal;
   // The firmware numbers its guests; so do their keys.
-  guest.legacy = { handle: guest.asid, policy: values.policy, running: false };
-  guest.launchFd = call.fd;
-  return putBack(call, KVM_SEV_LAUNCH_START, { ...values, handle: guest.legacy.handle });
+  const handle = guest.asid;
+  const untold = putBack(call, KVM_SEV_LAUNCH_START, { ...values, handle });
+  if (untold === 0) guest.legacy = new LegacyContext(handle, values.policy, call.fd);
+  return untold;
 }
 
-const whileLaunching =
-  ({ guest }: Call) =>
-  (): number =>
-    guest.legacy && !guest.legacy.running ? SEV_RET_SUCCESS : SEV_RET_INVALID_GUEST_STATE;
+const optionalBlob = (call: Call, address: bigint, size: number): number =>
+  address === 0n ? 0 : copyBlob(call, address, size);
+
+/** To the guest that a launch has begun; without one KVM has no fd of the firmware. */
+function issueTo(call: Call, command: (context: LegacyContext) => number): number {
+  const { legacy } = call.guest;
+  return legacy ? issue(call, () => command(legacy), legacy.fd) : -errno.EBADF;
+}
 
 /** Encrypts memory of the process in place; the mock leaves it as the guest will see it. */
 export function legacyUpdateData(call: Call): number {
@@ -34,34 +46,48 @@ export function legacyUpdateData(call: Call): number {
   if (guest.asid === undefined) return -errno.ENOTTY;
   const values = struct(call, KVM_SEV_LAUNCH_UPDATE_DATA);
   if (!values) return -errno.EFAULT;
-  if (values.len === 0) return -errno.EINVAL;
-  if (!guest.vm.process.read(values.uaddr, values.len)) return -errno.EFAULT;
-  return issue(call, whileLaunching(call), guest.launchFd);
+  const { process } = guest.vm;
+  const unpin = pinMemory(process, values.uaddr, BigInt(values.len), true);
+  if (typeof unpin === 'number') return unpin;
+  const refusal = issueTo(call, (context) => context.launchUpdate(process.read(values.uaddr, values.len)!));
+  unpin();
+  return refusal;
 }
 
 export function legacyUpdateVmsa(call: Call): number {
   const { guest } = call;
   if (guest.asid === undefined || guest.vm.type !== KVM_X86_SEV_ES_VM) return -errno.ENOTTY;
   if (guest.vm.createdVcpus === 0) return 0;
-  const refusal = issue(call, whileLaunching(call), guest.launchFd);
+  const refusal = issueTo(call, (context) => context.launchUpdate(new Uint8Array()));
   if (refusal === 0) guest.sealVcpus();
   return refusal;
 }
 
-export function legacyFinish(call: Call): number {
+/** Asked with no length, the firmware refuses and tells it. */
+export function legacyMeasure(call: Call): number {
   const { guest } = call;
   if (guest.asid === undefined) return -errno.ENOTTY;
-  const refusal = issue(call, whileLaunching(call), guest.launchFd);
-  if (refusal === 0) guest.legacy!.running = true;
-  return refusal;
+  const values = struct(call, KVM_SEV_LAUNCH_MEASURE);
+  if (!values) return -errno.EFAULT;
+  const hasPlace = values.uaddr !== 0n;
+  if (hasPlace && values.len > MAX_BLOB) return -errno.EINVAL;
+  const blob = hasPlace ? new Uint8Array(values.len) : undefined;
+  const refusal = issueTo(call, (context) => context.launchMeasure(blob));
+  if (refusal !== 0 && values.len !== 0) return refusal;
+  const isTold = refusal !== 0 || guest.vm.process.write(values.uaddr, blob!);
+  const untold = putBack(call, KVM_SEV_LAUNCH_MEASURE, { ...values, len: MEASUREMENT_SIZE });
+  return untold === 0 && isTold ? refusal : -errno.EFAULT;
+}
+
+export function legacyFinish(call: Call): number {
+  return call.guest.asid === undefined ? -errno.ENOTTY : issueTo(call, (context) => context.launchFinish());
 }
 
 export function legacyStatus(call: Call): number {
   const { guest } = call;
   if (guest.asid === undefined) return -errno.ENOTTY;
-  const { legacy } = guest;
-  const refusal = issue(call, () => (legacy ? SEV_RET_SUCCESS : SEV_RET_INVALID_GUEST_STATE), guest.launchFd);
-  if (refusal !== 0 || !legacy) return refusal;
-  const state = legacy.running ? GSTATE_RUNNING : GSTATE_LUPDATE;
-  return putBack(call, KVM_SEV_GUEST_STATUS, { handle: legacy.handle, policy: legacy.policy, state });
+  const refusal = issueTo(call, () => SEV_RET_SUCCESS);
+  if (refusal !== 0) return refusal;
+  const { handle, policy, state } = guest.legacy!;
+  return putBack(call, KVM_SEV_GUEST_STATUS, { handle, policy, state });
 }

@@ -7,6 +7,7 @@ import {
   KVM_SEV_INIT,
   KVM_SEV_INIT2,
   KVM_SEV_LAUNCH_FINISH,
+  KVM_SEV_LAUNCH_MEASURE,
   KVM_SEV_LAUNCH_START,
   KVM_SEV_LAUNCH_UPDATE_DATA,
   KVM_SEV_LAUNCH_UPDATE_VMSA,
@@ -20,7 +21,14 @@ import { KVM_X86_SEV_ES_VM, KVM_X86_SEV_VM, KVM_X86_SNP_VM } from '../../../abi/
 import type { UserMemory } from '../../process/index.ts';
 import { type Answer, type Call, struct } from './call.ts';
 import { VMSA_FEATURES } from './firmware.ts';
-import { legacyFinish, legacyStart, legacyStatus, legacyUpdateData, legacyUpdateVmsa } from './legacy-launch.ts';
+import {
+  legacyFinish,
+  legacyMeasure,
+  legacyStart,
+  legacyStatus,
+  legacyUpdateData,
+  legacyUpdateVmsa,
+} from './legacy-launch.ts';
 import type { SevGuest } from './sev-guest.ts';
 import { launchFinish, launchStart, launchUpdate } from './snp-launch.ts';
 
@@ -34,6 +42,7 @@ const COMMANDS: ReadonlyMap<number, Answer> = new Map<number, Answer>([
   [KVM_SEV_LAUNCH_START.id, legacyStart],
   [KVM_SEV_LAUNCH_UPDATE_DATA.id, legacyUpdateData],
   [KVM_SEV_LAUNCH_UPDATE_VMSA.id, legacyUpdateVmsa],
+  [KVM_SEV_LAUNCH_MEASURE.id, legacyMeasure],
   [KVM_SEV_LAUNCH_FINISH.id, legacyFinish],
   [KVM_SEV_GUEST_STATUS.id, legacyStatus],
   [KVM_SEV_SNP_LAUNCH_START.id, launchStart],

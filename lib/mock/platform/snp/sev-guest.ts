@@ -4,7 +4,7 @@ import type { Folio } from '../../memory.ts';
 import type { HostVm } from '../guest-hardware.ts';
 import type { Platform } from '../platform.ts';
 import type { Asids } from './asids.ts';
-import type { SnpContext } from './firmware.ts';
+import type { LegacyContext, SnpContext } from './firmware.ts';
 import type { Rmp } from './rmp.ts';
 
 export interface SevHost extends Pick<Platform, 'owner'> {
@@ -25,10 +25,8 @@ export interface SevGuest {
   asid: number | undefined;
   /** Of SNP: what the firmware keeps of the guest. */
   context: SnpContext | undefined;
-  /** Of SEV and SEV-ES: the firmware's number of the guest, and whether it runs. */
-  legacy: { readonly handle: number; readonly policy: number; running: boolean } | undefined;
-  /** The fd of /dev/sev that the launch was begun with: later commands look it up again. */
-  launchFd: number;
+  /** The same of SEV and SEV-ES. */
+  legacy: LegacyContext | undefined;
   readonly isSnp: boolean;
   needsInitialization(): boolean;
   /** Encrypts the registers of all vCPUs there are. */

@@ -17,7 +17,6 @@ export class SevHardware implements GuestHardware, SevGuest {
   asid: number | undefined;
   context: SevGuest['context'];
   legacy: SevGuest['legacy'];
-  launchFd = -1;
   /** vCPUs whose registers are sealed. */
   readonly sealed = new Set<number>();
   readonly #vcpus = new Set<number>();
@@ -43,7 +42,7 @@ export class SevHardware implements GuestHardware, SevGuest {
 
   get isLaunched(): boolean {
     if (!this.isConfidential) return true;
-    return (this.isSnp ? this.context?.isRunning : this.legacy?.running) === true;
+    return (this.isSnp ? this.context?.isRunning : this.legacy?.isRunning) === true;
   }
 
   needsInitialization(): boolean {
@@ -73,13 +72,13 @@ export class SevHardware implements GuestHardware, SevGuest {
   }
 
   /** sev_gmem_make_private(). */
-  makePrivate(gfn: number, folio: Folio, large: boolean): number {
+  makePrivate(gfn: number, folio: Folio, large: boolean): void {
     const { rmp } = this.platform;
     const pfn = folio.pfn!;
-    if (!this.isSnp || rmp.lookup(pfn)) return 0;
+    if (!this.isSnp || rmp.lookup(pfn)) return;
     const inStep = (gfn - pfn) % 512 === 0;
     const size = large && inStep && rmp.isFree2M(pfn) ? '2M' : '4K';
-    return rmp.assign(pfn, gfn, this.asid!, size) ? -errno.EINVAL : 0;
+    rmp.assign(pfn, gfn, this.asid!, size);
   }
 
   /** A page that the guest did not validate raises #VC in it, and a guest without a handler shuts down. */
@@ -109,6 +108,5 @@ export class SevHardware implements GuestHardware, SevGuest {
   destroy(): void {
     this.regions.removeAll();
     if (this.asid !== undefined) this.platform.asids.give(this.asid);
-    this.asid = undefined;
   }
 }

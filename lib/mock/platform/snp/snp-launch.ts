@@ -11,7 +11,7 @@ import {
 } from '../../../abi/index.ts';
 import type { Folio } from '../../memory.ts';
 import { isAligned } from '../../ranges.ts';
-import { type Call, issue, putBack, struct } from './call.ts';
+import { type Call, copyBlob, issue, putBack, struct } from './call.ts';
 import { SNP_POLICY_BITS, SnpContext } from './firmware.ts';
 
 const TYPES: readonly number[] = Object.values(snpPageTypes);
@@ -28,12 +28,9 @@ export function launchStart(call: Call): number {
   if (policy & ~SNP_POLICY_BITS || !(policy & SNP_POLICY_RSVD_MBO)) return -errno.EINVAL;
   // Without the firmware there is no context, which KVM answers in its own way.
   if (!guest.vm.isDriverFile(call.fd)) return -errno.ENOTTY;
-  const context = new SnpContext();
+  const context = new SnpContext(call.fd);
   const refusal = issue(call, () => context.launchStart(policy));
-  if (refusal === 0) {
-    guest.context = context;
-    guest.launchFd = call.fd;
-  }
+  if (refusal === 0) guest.context = context;
   return refusal;
 }
 
@@ -51,26 +48,40 @@ export function launchUpdate(call: Call): number {
   const gfn = Number(gfn_start);
   if (!vm.hasGuestMemfd(gfn)) return -errno.EINVAL;
   const pages = Number(len / BigInt(PAGE_SIZE));
+  // What the firmware said is told only where not even the first page was taken.
+  const inside: Call = { ...call, error: 0 };
   const done = vm.populate(gfn, pages, hasSource ? uaddr : undefined, (at, folio, source) =>
-    addPage(call, at, folio, source, isZero),
+    addPage(inside, at, folio, source, isZero),
   );
-  if (done < 0) return -errno.EIO;
+  if (done < 0) {
+    call.error = inside.error;
+    return -errno.EIO;
+  }
   const bytes = BigInt(done) * BigInt(PAGE_SIZE);
   const moved = { gfn_start: gfn_start + BigInt(done), len: len - bytes, uaddr: hasSource ? uaddr + bytes : uaddr };
   return putBack(call, KVM_SEV_SNP_LAUNCH_UPDATE, { ...values, ...moved });
 }
 
 /** sev_gmem_post_populate(): a page that the firmware refuses is reclaimed. */
-function addPage(call: Call, gfn: number, folio: Folio, source: Uint8Array | undefined, isZero: boolean): number {
+function addPage(
+  call: Call,
+  gfn: number,
+  folio: Folio,
+  source: Uint8Array | undefined,
+  isZero: boolean,
+): number | undefined {
   const { guest } = call;
   const { platform, context } = guest;
   if (platform.owner(folio)) return -errno.EEXIST;
   if (source) folio.bytes.set(source);
   if (isZero) folio.zero();
-  if (platform.rmp.assign(folio.pfn!, gfn, guest.asid!, '4K')) return -errno.EINVAL;
-  const refusal = issue(call, () => context!.launchUpdate(true));
-  if (refusal === 0) platform.validate(folio, { encrypted: true });
-  else platform.rmp.share(folio.pfn!, '4K');
+  platform.rmp.assign(folio.pfn!, gfn, guest.asid!, '4K');
+  const refusal = issue(call, () => context!.launchUpdate());
+  if (refusal === 0) {
+    platform.validate(folio, { encrypted: true });
+    return undefined;
+  }
+  platform.rmp.share(folio.pfn!, '4K');
   return refusal;
 }
 
@@ -84,19 +95,13 @@ export function launchFinish(call: Call): number {
   if (values.flags !== 0) return -errno.EINVAL;
   // The vCPUs are sealed first, whatever becomes of the rest.
   if (guest.vm.createdVcpus > 0) {
-    const refusal = issue(call, () => context.launchUpdate(true));
+    const refusal = issue(call, () => context.launchUpdate());
     if (refusal !== 0) return refusal;
     guest.sealVcpus();
   }
   if (values.id_block_en !== 0) {
-    const refusal = blob(call, values.id_block_uaddr, ID_BLOCK) || blob(call, values.id_auth_uaddr, ID_AUTH);
+    const refusal = copyBlob(call, values.id_block_uaddr, ID_BLOCK) || copyBlob(call, values.id_auth_uaddr, ID_AUTH);
     if (refusal !== 0) return refusal;
   }
-  return issue(call, () => context.launchFinish(), guest.launchFd);
-}
-
-/** psp_copy_user_blob(). */
-function blob({ guest }: Call, address: bigint, size: number): number {
-  if (address === 0n) return -errno.EINVAL;
-  return guest.vm.process.read(address, size) ? 0 : -errno.EFAULT;
+  return issue(call, () => context.launchFinish(), context.fd);
 }

@@ -52,10 +52,9 @@ export class SnpPlatform implements Platform, SevHost {
   }
 
   validate(folio: Folio, { encrypted }: { readonly encrypted: boolean }): void {
-    const entry = this.rmp.lookup(folio.pfn!);
-    if (!entry || this.isValidated(folio)) return;
-    this.#validated.set(folio.pfn!, { folio, asid: entry.asid });
-    if (!encrypted) scramble(folio, entry.asid);
+    const { asid } = this.rmp.lookup(folio.pfn!)!;
+    this.#validated.set(folio.pfn!, { folio, asid });
+    if (!encrypted) scramble(folio, asid);
   }
 
   makeShared(pfn: number, pages: number): boolean {

@@ -18,8 +18,8 @@ export const USER_TDVMCALLS = 1n << 1n;
 
 const ADDRESS_WIDTH = 0x00ff_0000;
 
-const entry = (values: Partial<CpuidEntry>): CpuidEntry => ({
-  function: 0,
+const entry = (leaf: number, values: Partial<CpuidEntry>): CpuidEntry => ({
+  function: leaf,
   index: 0,
   flags: 0,
   eax: 0,
@@ -32,9 +32,9 @@ const entry = (values: Partial<CpuidEntry>): CpuidEntry => ({
 
 /** The bits of each that userspace chooses. KVM adds the address width, which it reads itself. */
 export const CONFIGURABLE: readonly CpuidEntry[] = [
-  entry({ function: 1, ecx: 0x0100_0000, edx: 0x0040_0000 }),
-  entry({ function: 7, ebx: 0x0000_0200, edx: 0x0000_0010 }),
-  entry({ function: CPUID_ADDRESS_SIZES, eax: ADDRESS_WIDTH, ebx: 0x0000_0200 }),
+  entry(1, { ecx: 0x0100_0000, edx: 0x0040_0000 }),
+  entry(7, { ebx: 0x0000_0200, edx: 0x0000_0010 }),
+  entry(CPUID_ADDRESS_SIZES, { eax: ADDRESS_WIDTH, ebx: 0x0000_0200 }),
 ];
 
 const TSX = (1 << 4) | (1 << 11);
@@ -50,17 +50,26 @@ export const findEntry = (entries: readonly CpuidEntry[], leaf: number, index: n
     (one) => one.function === leaf && (!(one.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || one.index === index),
   );
 
+const REGISTERS = ['eax', 'ebx', 'ecx', 'edx'] as const;
+
+/** TDH.MNG.INIT: no bit is set that userspace does not choose. */
+export const canBeChosen = (entries: readonly CpuidEntry[]): boolean =>
+  CONFIGURABLE.every((may) => {
+    const chosen = findEntry(entries, may.function, may.index);
+    return !chosen || REGISTERS.every((register) => (chosen[register] & ~may[register]) === 0);
+  });
+
 export const addressWidth = ({ eax }: CpuidEntry): number => (eax & ADDRESS_WIDTH) >>> 16;
 
 /** What CPUID answers in the TD: the module's own leaves, and what was chosen. */
 export function tdCpuid(chosen: readonly CpuidEntry[]): CpuidEntry[] {
   const leaf = (number: number): CpuidEntry =>
-    entry({ ...findEntry(chosen, number, 0), function: number, index: 0, flags: 0, padding: [0, 0, 0] });
+    entry(number, { ...findEntry(chosen, number, 0), index: 0, flags: 0, padding: [0, 0, 0] });
   return [
-    entry({ function: 0, eax: 7 }),
+    entry(0, { eax: 7 }),
     leaf(1),
     leaf(7),
-    entry({ function: 0x8000_0000, eax: CPUID_ADDRESS_SIZES }),
+    entry(0x8000_0000, { eax: CPUID_ADDRESS_SIZES }),
     leaf(CPUID_ADDRESS_SIZES),
   ];
 }

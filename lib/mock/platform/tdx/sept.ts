@@ -40,21 +40,18 @@ export class SecureEpt {
     return entry;
   }
 
-  /** TDG.MEM.PAGE.ACCEPT, by the guest: the page is its own, and zero. */
-  accept(gfn: number): boolean {
+  /** TDG.MEM.PAGE.ACCEPT, by the guest: a page that is pending is its own, and zero. */
+  accept(gfn: number): void {
     const entry = this.#entries.get(gfn);
-    if (entry?.state !== 'pending') return false;
+    if (entry?.state !== 'pending') return;
     entry.folio.zero();
     entry.state = 'mapped';
-    return true;
   }
 
   /** TDH.MEM.RANGE.BLOCK. */
-  block(gfn: number): boolean {
+  block(gfn: number): void {
     const entry = this.#entries.get(gfn);
-    if (!entry || entry.state === 'blocked') return false;
-    entry.state = 'blocked';
-    return true;
+    if (entry) entry.state = 'blocked';
   }
 
   /** TDH.MEM.PAGE.REMOVE: of a blocked page only. */

@@ -9,6 +9,7 @@ import {
   KVM_TDX_INIT_VCPU,
   KVM_TDX_INIT_VM,
   kvm_tdx_cmd,
+  TDX_SUCCESS,
 } from '../../../abi/index.ts';
 import type { UserMemory } from '../../process/index.ts';
 import type { Td, TdCall } from './td.ts';
@@ -26,16 +27,18 @@ function getCommand(user: UserMemory): Command | number {
   return command.hw_error === 0n ? command : -errno.EINVAL;
 }
 
+const callOf = (td: Td, { flags, data }: Command): TdCall => ({ td, flags, data, hwError: TDX_SUCCESS });
+
 export function vmCommand(td: Td, user: UserMemory): number {
   const command = getCommand(user);
   if (typeof command === 'number') return command;
-  const call = { td, flags: command.flags, data: command.data };
+  const call = callOf(td, command);
   if (command.id === KVM_TDX_CAPABILITIES.id) return getCapabilities(call);
   const answer =
     command.id === KVM_TDX_INIT_VM.id ? initVm : command.id === KVM_TDX_FINALIZE_VM.id ? finalize : undefined;
   if (!answer) return -errno.EINVAL;
   const result = answer(call);
-  return user.write(kvm_tdx_cmd.encode({ ...command, hw_error: 0n })) ? result : -errno.EFAULT;
+  return user.write(kvm_tdx_cmd.encode({ ...command, hw_error: call.hwError })) ? result : -errno.EFAULT;
 }
 
 function finalize({ td }: TdCall): number {
@@ -49,7 +52,7 @@ export function vcpuCommand(td: Td, id: number, user: UserMemory): number {
   const command = getCommand(user);
   if (typeof command === 'number') return command;
   if (!td.isBuilding) return -errno.EINVAL;
-  const call = { td, flags: command.flags, data: command.data };
+  const call = callOf(td, command);
   switch (command.id) {
     case KVM_TDX_INIT_VCPU.id:
       return initVcpu(call, id);

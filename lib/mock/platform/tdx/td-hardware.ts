@@ -61,12 +61,9 @@ export class TdHardware implements GuestHardware, Td {
   }
 
   /** TDH.MEM.PAGE.AUG at the guest's fault. */
-  makePrivate(gfn: number, folio: Folio): number {
+  makePrivate(gfn: number, folio: Folio): void {
     const entry = this.sept.augment(gfn, folio);
-    if (!entry) return 0;
-    this.#owners.set(folio.pfn!, entry);
-    scramble(folio);
-    return 0;
+    if (entry) this.#owners.set(folio.pfn!, entry);
   }
 
   addPage(gfn: number, folio: Folio): boolean {
@@ -126,7 +123,5 @@ export class TdHardware implements GuestHardware, Td {
   /** tdx_mmu_release_hkid() and what follows: the module gives everything back. */
   destroy(): void {
     for (const folio of this.sept.reclaim()) this.#giveBack(folio);
-    this.parameters = undefined;
-    this.finalized = false;
   }
 }

@@ -2,11 +2,13 @@
 
 import { errno } from '../../../abi/errno.ts';
 import { CPUID_ADDRESS_SIZES, KVM_TDX_INIT_VM, kvm_cpuid_entry2, tdxSharedBits } from '../../../abi/tdx.ts';
+import { TDX_OPERAND_INVALID } from '../../../abi/tdx-status.ts';
 import { kvm_cpuid2 } from '../../../abi/vcpu.ts';
 import {
   addressWidth,
   CONFIGURABLE,
   type CpuidEntry,
+  canBeChosen,
   findEntry,
   isUnsupported,
   SUPPORTED_ATTRIBUTES,
@@ -18,7 +20,8 @@ import { cpuidAt } from './td-cpuid.ts';
 /** KVM_MAX_CPUID_ENTRIES. */
 const MAX_ENTRIES = 256;
 
-export function initVm({ td, flags, data }: TdCall): number {
+export function initVm(call: TdCall): number {
+  const { td, flags, data } = call;
   const { struct } = KVM_TDX_INIT_VM;
   if (td.parameters) return -errno.EINVAL;
   if (flags !== 0) return -errno.EINVAL;
@@ -30,11 +33,14 @@ export function initVm({ td, flags, data }: TdCall): number {
   if (!bytes) return -errno.EFAULT;
   const { attributes, xfam, reserved } = struct.decode(bytes);
   if (reserved.some((word) => word !== 0n) || padding !== 0) return -errno.EINVAL;
-  if (td.vm.createdVcpus > 0) return -errno.EBUSY;
   if (attributes & ~SUPPORTED_ATTRIBUTES || xfam & ~SUPPORTED_XFAM) return -errno.EINVAL;
   const cpuid = entriesIn(bytes.subarray(struct.size), nent);
   const sharedBit = sharedBitFor(cpuid);
   if (sharedBit === undefined || !areConfigurable(cpuid)) return -errno.EINVAL;
+  if (!canBeChosen(cpuid)) {
+    call.hwError = TDX_OPERAND_INVALID;
+    return -errno.EINVAL;
+  }
   td.parameters = { attributes, xfam, cpuid, sharedBit };
   return 0;
 }

@@ -15,22 +15,27 @@ export function initMemRegion({ td, flags, data }: TdCall, vcpu: number): number
   if (!bytes) return -errno.EFAULT;
   const region = struct.decode(bytes);
   if (!isValid(td, region)) return -errno.EINVAL;
-  let result = 0;
+  const result = addPages(td, region);
+  return process.write(data, struct.encode(region)) ? result : -errno.EFAULT;
+}
+
+/** Up to the first that is refused; `region` is what is left then. */
+function addPages(td: Td, region: Region): number {
   for (; region.nr_pages > 0n; region.nr_pages--) {
-    result = addPage(td, region.gpa, region.source_addr);
-    if (result !== 0) break;
+    const refusal = addPage(td, region.gpa, region.source_addr);
+    if (refusal !== 0) return refusal;
     region.gpa += PAGE;
     if (region.source_addr !== 0n) region.source_addr += PAGE;
   }
-  return process.write(data, struct.encode(region)) ? result : -errno.EFAULT;
+  return 0;
 }
 
 type Region = ReturnType<typeof KVM_TDX_INIT_MEM_REGION.struct.decode>;
 
 function isValid({ vm, sharedBit }: Td, { source_addr, gpa, nr_pages }: Region): boolean {
   if (source_addr === 0n ? !vm.convertsInPlace : !isAligned(source_addr)) return false;
-  const size = nr_pages * PAGE;
-  if (!isAligned(gpa) || nr_pages === 0n || size > 0xffff_ffff_ffff_ffffn || wraps(gpa, size)) return false;
+  const size = BigInt.asUintN(64, nr_pages * PAGE);
+  if (!isAligned(gpa) || size === 0n || wraps(gpa, size)) return false;
   return !(gpa & sharedBit) && !((gpa + size - 1n) & sharedBit);
 }
 
@@ -39,8 +44,8 @@ function addPage(td: Td, gpa: bigint, source: bigint): number {
     if (!td.addPage(gfn, folio)) return -errno.EIO;
     if (contents) folio.bytes.set(contents);
     td.vm.mapPrivate(gfn, folio);
-    return 0;
+    return undefined;
   });
-  if (done < 0) return done;
-  return done === 1 ? 0 : -errno.EIO;
+  // -errno, or the one page.
+  return Math.min(done, 0);
 }

@@ -29,4 +29,6 @@ export interface TdCall {
   readonly td: Td;
   readonly flags: number;
   readonly data: bigint;
+  /** kvm_tdx_cmd.hw_error, which goes back with the answer: what the module said where KVM asked it. */
+  hwError: bigint;
 }

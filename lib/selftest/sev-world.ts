@@ -1,0 +1,86 @@
+/** The fixture of cases about guests of SEV and SEV-ES: a VM, memory of the process for it, and single commands. */
+
+import {
+  type AnyCommand,
+  KVM_SEV_GUEST_STATUS,
+  KVM_SEV_INIT2,
+  KVM_SEV_LAUNCH_MEASURE,
+  KVM_SEV_LAUNCH_START,
+  PAGE_SIZE,
+} from '../abi/index.ts';
+import type { Vm, VmType } from '../kvm/index.ts';
+import { anonymous } from './bare.ts';
+import type { T } from './context.ts';
+import { EncryptOp, type SevArguments } from './encrypt-op.ts';
+
+export type Sev = Extract<VmType, 'sev' | 'sev-es'>;
+export const SEV_TYPES: Readonly<Record<Sev, Sev>> = { sev: 'sev', 'sev-es': 'sev-es' };
+
+/** GSTATE_* of the firmware. */
+export const gstates = { launching: 1, measured: 2, running: 3 } as const;
+
+/** SEV_POLICY_NO_DBG, and SEV_POLICY_ES for guests of that. */
+export const policyOf = (type: Sev): number => (type === 'sev' ? 1 : 1 | 4);
+
+/** Bytes of a measurement: HMAC-SHA-256 and a nonce. */
+export const MEASUREMENT = 48;
+
+export class SevWorld {
+  readonly vm: Vm;
+  /** Four pages of the process. */
+  readonly memory: bigint;
+  readonly #type: Sev;
+  readonly #op: EncryptOp;
+  readonly #t: T;
+
+  private constructor(t: T, type: Sev, vm: Vm, memory: bigint, op: EncryptOp) {
+    this.#t = t;
+    this.#type = type;
+    this.vm = vm;
+    this.memory = memory;
+    this.#op = op;
+  }
+
+  static async create(t: T, type: Sev): Promise<SevWorld> {
+    const memory = await anonymous(t, 4 * PAGE_SIZE);
+    return new SevWorld(t, type, await t.unlaunchedVm(type), memory, await EncryptOp.create(t));
+  }
+
+  issue(command: AnyCommand, args: SevArguments = {}): ReturnType<EncryptOp['sev']> {
+    return this.#op.sev(this.vm, command, args);
+  }
+
+  async done(command: AnyCommand, values: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    this.#t.equal(this.#t.succeeds(await this.issue(command, { values }), command.name).ret, 0, 'what it returns');
+  }
+
+  async starts(): Promise<void> {
+    await this.done(KVM_SEV_INIT2);
+    await this.done(KVM_SEV_LAUNCH_START, { policy: policyOf(this.#type) });
+  }
+
+  async isAt(state: keyof typeof gstates, what: string): Promise<void> {
+    await this.done(KVM_SEV_GUEST_STATUS);
+    const status = await this.#op.left(KVM_SEV_GUEST_STATUS);
+    this.#t.equal([status.policy, status.state], [policyOf(this.#type), gstates[state]], `policy and state ${what}`);
+    this.#t.ok(status.handle !== 0, 'the firmware has a number for the guest');
+  }
+
+  async measured(): Promise<number> {
+    return (await this.#op.left(KVM_SEV_LAUNCH_MEASURE)).len;
+  }
+
+  async handle(): Promise<number> {
+    return (await this.#op.left(KVM_SEV_LAUNCH_START)).handle;
+  }
+
+  /** The fd of /dev/sev that commands were given so far. */
+  async closeFirmware(): Promise<void> {
+    await this.#op.closeSevFd();
+  }
+
+  async vcpu(): Promise<void> {
+    const vcpu = await this.vm.createVcpu();
+    this.#t.defer(() => vcpu.close());
+  }
+}
