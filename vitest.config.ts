@@ -1,7 +1,26 @@
-import { defineConfig } from 'vitest/config';
+import { dirname, join, resolve } from 'node:path';
+import { defineConfig, type Plugin } from 'vitest/config';
 
-/** They replace modules, or count what a process has: memory, listeners, threads. */
-const ALONE = ['test/host/open.test.ts', 'test/lifecycle/{leaks,workers}.test.ts', 'test/native/*.test.ts'];
+const LIB = join(import.meta.dirname, 'lib/');
+const DIST = join(import.meta.dirname, 'dist/');
+
+/** They replace modules, which vitest can do with those alone that it loads itself. */
+const REPLACING = ['test/{host,syscalls}/open.test.ts'];
+/** They count what a process has: memory, listeners, threads. */
+const ALONE = ['test/lifecycle/{leaks,workers}.test.ts', 'test/native/*.test.ts'];
+
+/** Tests say lib/*.ts and are given what users are, dist/*.js: loaded by Node.js, at its full speed. */
+const compiled: Plugin = {
+  name: 'compiled',
+  enforce: 'pre',
+  resolveId(source, importer) {
+    if (importer === undefined || !/^\.\.?\/.*\.ts$/.test(source)) return undefined;
+    const path = resolve(dirname(importer), source);
+    if (!path.startsWith(LIB)) return undefined;
+    return { id: path.replace(LIB, DIST).replace(/\.ts$/, '.js'), external: true };
+  },
+};
+const server = { deps: { external: [/\/dist\//] } };
 
 export default defineConfig({
   test: {
@@ -13,10 +32,22 @@ export default defineConfig({
     restoreMocks: true,
     // The mock checks its own rules after every call.
     env: { GMEM_INVARIANTS: '1' },
+    globalSetup: 'test/up-to-date.ts',
     projects: [
-      // Modules are loaded once a process, not once a file.
-      { extends: true, test: { name: 'together', isolate: false, include: ['test/**/*.test.ts'], exclude: ALONE } },
-      { extends: true, test: { name: 'alone', include: ALONE } },
+      {
+        extends: true,
+        plugins: [compiled],
+        // Modules are loaded once a process, not once a file.
+        test: {
+          name: 'together',
+          isolate: false,
+          include: ['test/**/*.test.ts'],
+          exclude: [...ALONE, ...REPLACING],
+          server,
+        },
+      },
+      { extends: true, plugins: [compiled], test: { name: 'alone', include: ALONE, server } },
+      { extends: true, test: { name: 'replacing', include: REPLACING } },
     ],
   },
 });

@@ -1,4 +1,4 @@
-/** Changes that change nothing that anybody could see, each with the reason. They are known by their text. */
+/** Changes that change nothing that anybody could see, each with the reason. They are known by their text, and their line's. */
 
 const EQUIVALENT = [
   {
@@ -13,8 +13,25 @@ const EQUIVALENT = [
     to: 'end >= wholeStart',
     why: 'where the hole ends with its first part, what is left behind it has no pages',
   },
+  {
+    path: 'platform/snp/snp-launch.ts',
+    within: 'if (done < 0) {',
+    from: 'done < 0',
+    to: 'done <= 0',
+    why: 'at least one page is done, or it is an errno: 0 it never is',
+  },
+  {
+    path: 'platform/snp/snp-launch.ts',
+    within: 'if (done < 0) {',
+    from: '0',
+    to: '1',
+    why: 'the same',
+  },
 ];
 
 /** The reason, or undefined. */
-export const whyEquivalent = ({ path, from, to }) =>
-  EQUIVALENT.find((known) => path.endsWith(known.path) && known.from === from && known.to === to)?.why;
+export const whyEquivalent = (mutant) =>
+  EQUIVALENT.find(
+    ({ path, within = mutant.within, from, to }) =>
+      mutant.path.endsWith(path) && within === mutant.within && from === mutant.from && to === mutant.to,
+  )?.why;

@@ -171,11 +171,13 @@ async function byCases(mutant) {
 const byUnitTests = async (mutant) =>
   (await unitTests.notice(mutant.number, beside(mutant))) ? 'the unit tests' : undefined;
 
-/** A constant costs every case a new start, and the unit tests one anyway. */
-const notice = async (mutant) =>
-  isConstant(mutant)
-    ? ((await byUnitTests(mutant)) ?? (await byCases(mutant)))
-    : ((await byCases(mutant)) ?? (await byUnitTests(mutant)));
+/** A constant costs every case a new start, and the unit tests one anyway; some test may use it from elsewhere. */
+async function notice(mutant) {
+  if (!isConstant(mutant)) return (await byCases(mutant)) ?? (await byUnitTests(mutant));
+  const near = (await byUnitTests(mutant)) ?? (await byCases(mutant));
+  if (near !== undefined) return near;
+  return (await unitTests.noticeAnywhere(mutant.number)) ? 'the unit tests' : undefined;
+}
 
 const survivors = [];
 const equivalents = [];

@@ -103,7 +103,8 @@ export function mutate(path, source, first) {
   const add = (node, { to, drop }) => {
     const number = first + mutants.length;
     const { line } = file.getLineAndCharacterOfPosition(node.getStart());
-    mutants.push({ number, path, line: line + 1, from: node.getText(), to: drop ? '' : to });
+    const within = source.split('\n')[line].trim();
+    mutants.push({ number, path, line: line + 1, within, from: node.getText(), to: drop ? '' : to });
     return number;
   };
   const inside = (node) => {

@@ -31,12 +31,17 @@ export class UnitTests {
    * Whether one fails, of the files that reach one of these changes.
    *
    * @param {number} number The change in force.
-   * @param {readonly number[]} beside By default that one alone.
+   * @param {readonly number[]} near
    */
-  async notice(number, beside = [number]) {
+  async notice(number, near) {
     this.#reaching ??= await this.#survey();
-    const files = new Set(beside.flatMap((one) => this.#reaching.get(one) ?? []));
+    const files = new Set(near.flatMap((one) => this.#reaching.get(one) ?? []));
     return files.size > 0 && (await this.#fail({ GMEM_MUTANT: String(number) }, [...files]));
+  }
+
+  /** As `notice`, of all files. */
+  async noticeAnywhere(number) {
+    return await this.#fail({ GMEM_MUTANT: String(number) }, []);
   }
 
   /** Without what is reached while modules are loaded, which happens once in a process. */

@@ -1,15 +1,9 @@
 /** The command as it is installed: compiled, in a process of its own. */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { ROOT } from '../host/support/built.ts';
 import { parseKtap } from '../ktap/strict-parser.ts';
-
-const root = new URL('../..', import.meta.url).pathname;
-
-beforeAll(() => {
-  // scripts/setup knows when dist is older than lib.
-  execFileSync('bash', ['-c', '. scripts/setup && setup'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
-}, 600_000);
 
 interface Ended {
   readonly code: number | null;
@@ -18,7 +12,7 @@ interface Ended {
 }
 
 function start(argv: readonly string[], env: NodeJS.ProcessEnv = {}): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, argv, { cwd: root, env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, argv, { cwd: ROOT, env: { ...process.env, ...env } });
   let out = '';
   let error = '';
   child.stdout.on('data', (chunk) => {

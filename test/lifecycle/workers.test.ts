@@ -1,16 +1,10 @@
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { COMPILE_TIMEOUT, type Compiled, compileLibrary } from '../host/support/compiled.ts';
+import { describe, expect, test } from 'vitest';
+import { builtUrl } from '../host/support/built.ts';
 import { realKernels, titleOf } from '../host/support/hosts.ts';
 import { workerSource } from './worker.ts';
-
-let compiled: Compiled;
-beforeAll(() => {
-  compiled = compileLibrary();
-}, COMPILE_TIMEOUT);
-afterAll(() => compiled[Symbol.dispose]());
 
 interface Options {
   readonly backend: string;
@@ -19,8 +13,8 @@ interface Options {
 }
 
 function start(options: Options): Worker {
-  const source = new URL(`data:text/javascript,${encodeURIComponent(workerSource(compiled.url('index.js')))}`);
-  return new Worker(source, { workerData: options, env: compiled.env });
+  const source = new URL(`data:text/javascript,${encodeURIComponent(workerSource(builtUrl('index.js')))}`);
+  return new Worker(source, { workerData: options });
 }
 
 const firstMessage = async (worker: Worker): Promise<unknown> => (await once(worker, 'message'))[0];

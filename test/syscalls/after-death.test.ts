@@ -6,15 +6,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { afterDeath } from '../../lib/syscalls/after-death.ts';
-import { COMPILE_TIMEOUT, type Compiled, compileLibrary } from '../host/support/compiled.ts';
-
-let library: Compiled;
-beforeAll(() => {
-  library = compileLibrary();
-}, COMPILE_TIMEOUT);
-afterAll(() => library[Symbol.dispose]());
+import { builtUrl } from '../host/support/built.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -36,7 +30,7 @@ function borrower(one: string, two: string, does: string) {
     { path: two, text: '$HOME "too"' },
   ]);
   const program = `
-    import { afterDeath } from ${JSON.stringify(library.url('syscalls/after-death.js'))};
+    import { afterDeath } from ${JSON.stringify(builtUrl('syscalls/after-death.js'))};
     const callOff = afterDeath(${writes});
     console.log('ready');
     ${does}

@@ -5,10 +5,10 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findTracefs, TraceInstance } from '../../lib/trace/tracefs.ts';
 import { TracingUnavailableError } from '../../lib/trace/unavailable.ts';
-import { COMPILE_TIMEOUT, type Compiled, compileLibrary } from '../host/support/compiled.ts';
+import { builtUrl } from '../host/support/built.ts';
 
 let root: string;
 beforeEach(() => {
@@ -83,14 +83,8 @@ describe('an instance', () => {
 });
 
 describe('a process that ends first', () => {
-  let library: Compiled;
-  beforeAll(() => {
-    library = compileLibrary();
-  }, COMPILE_TIMEOUT);
-  afterAll(() => library[Symbol.dispose]());
-
   const OPENS = (): string => `
-    const { TraceInstance } = await import(${JSON.stringify(library.url('trace/tracefs.js'))});
+    const { TraceInstance } = await import(${JSON.stringify(builtUrl('trace/tracefs.js'))});
     new TraceInstance(process.env.ROOT).addProbe('a_1', 'p', 'f');
   `;
   const run = (source: string) => {

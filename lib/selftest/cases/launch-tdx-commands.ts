@@ -150,6 +150,7 @@ const refusals = defineCase<Refusal>({
     'memory-of-all-pages': memory(() => ({ nr_pages: U64 / P }), UNWRITTEN),
     'memory-that-wraps': memory(() => ({ nr_pages: U64 / P - 1n }), UNWRITTEN),
     'memory-above-the-shared-bit': memory(() => ({ gpa: 1n << 47n }), UNWRITTEN),
+    'memory-up-to-the-shared-bit': memory(() => ({ gpa: (1n << 47n) - P }), { ...UNWRITTEN, code: 'EFAULT' }),
     'memory-to-the-shared-bit': memory(() => ({ gpa: (1n << 47n) - P, nr_pages: 2n }), UNWRITTEN),
     'memory-where-no-slot-is': memory(({ s }) => ({ gpa: s.gpa(-1) })),
     'memory-from-nowhere': memory(({ ends }) => ({ source_addr: ends }), { code: 'EFAULT' }),

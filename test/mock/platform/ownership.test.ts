@@ -69,6 +69,8 @@ describe('pages on SEV-SNP', () => {
   test('of those that become shared, the hardware is asked for what a guest has', async () => {
     await using host = await openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'sev-snp' });
     const { gmem, guest } = await guestOf(host, 'snp', 2 * PAGE);
+    const map = await gmem.map();
+    await map.write(PAGE, Uint8Array.of(1));
     await gmem.convert({ offset: 0, size: 2 * PAGE, to: 'private' });
     const made = async (page: number): Promise<number> => {
       host.mock!.journal.clear();
@@ -78,6 +80,7 @@ describe('pages on SEV-SNP', () => {
     guest.write(GPA, Uint8Array.of(1));
     expect(await made(1)).toBe(0);
     expect(await made(0)).toBe(1);
+    await map.close();
   });
 
   test('are nobody’s once they are freed, and validated by their next guest anew', () => {
