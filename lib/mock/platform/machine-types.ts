@@ -28,7 +28,6 @@ export function largestPrivateMapping(machineType: number): number {
 
 /** Bit mask of KVM_CAP_VM_TYPES. `offered`: the types that the hardware adds. */
 export function machineTypes(offered: readonly number[], softwareProtected: boolean): number {
-  const types = [KVM_X86_DEFAULT_VM, ...offered];
-  if (softwareProtected) types.push(KVM_X86_SW_PROTECTED_VM);
-  return types.reduce((mask, type) => mask | (1 << type), 0);
+  const types = softwareProtected ? [...offered, KVM_X86_SW_PROTECTED_VM] : offered;
+  return types.reduce((mask, type) => mask | (1 << type), 1 << KVM_X86_DEFAULT_VM);
 }

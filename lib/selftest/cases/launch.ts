@@ -1,7 +1,15 @@
 /** Bringing a confidential VM up: what SEV-SNP and TDX have in common. */
 
-import { errno, KVM_MEMORY_ENCRYPT_OP, PAGE_SIZE } from '../../abi/index.ts';
+import {
+  errno,
+  KVM_MEMORY_ENCRYPT_OP,
+  KVM_MEMORY_ENCRYPT_REG_REGION,
+  KVM_MEMORY_ENCRYPT_UNREG_REGION,
+  PAGE_SIZE,
+  requestName,
+} from '../../abi/index.ts';
 import type { Vcpu } from '../../kvm/index.ts';
+import { anonymous } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { CONFIDENTIAL, type Confidential, GUEST_VIEW, LaunchScenario, ofType, secret } from '../launch-scenario.ts';
 import { cases as sev } from './launch-sev.ts';
@@ -164,6 +172,8 @@ const unaccepted = defineCase<Confidential>({
   },
 });
 
+const NO_COMMAND = 0x7fff;
+
 const plainVcpu = defineCase({
   name: 'encrypt-op-on-a-plain-vcpu',
   about:
@@ -179,7 +189,25 @@ const plainVcpu = defineCase({
   },
 });
 
+const plainVm = defineCase({
+  name: 'encrypt-op-on-a-plain-vm',
+  about:
+    'A VM without encrypted memory registers none: ENOTTY; nor does it know a command: ENOTTY, or EINVAL where KVM has SEV ' +
+    '(kvm_arch_vm_ioctl(), sev_mem_enc_ioctl()).',
+  async run(t) {
+    const vm = await t.vm();
+    const { raw } = t.host;
+    const addr = await anonymous(t, PAGE_SIZE);
+    for (const ioctl of [KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION]) {
+      t.fails(await raw.tryIoctl(vm, ioctl, { addr, size: PAGE_SIZE }), 'ENOTTY', requestName(ioctl));
+    }
+    const outcome = await raw.tryIoctl(vm, KVM_MEMORY_ENCRYPT_OP, { id: NO_COMMAND });
+    t.fails(outcome, t.features.vmTypes.includes('sev') ? 'EINVAL' : 'ENOTTY', 'an unknown command');
+  },
+});
+
 export const cases: readonly AnyCase[] = [
+  plainVm,
   plainVcpu,
   works,
   contents,

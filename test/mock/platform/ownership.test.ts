@@ -65,6 +65,20 @@ describe.each([
   });
 });
 
+test('where one table has both states, a conversion drops both', async () => {
+  await using host = await openHost({ backend: 'mock', kernel: 'inplace-v13', platform: 'software-protected' });
+  const vm = await host.createVm({ type: 'sw-protected' });
+  const gmem = await vm.createGuestMemfd({ size: 2 * PAGE, mmap: true, initially: 'shared' });
+  await vm.setMemoryRegion({ slot: 0, guestPhysAddr: GPA, size: 2 * PAGE, gmem });
+  await gmem.convert({ offset: 0, size: PAGE, to: 'private' });
+  const guest = host.mock!.guest(vm.fd);
+  expect(guest.write(GPA, new Uint8Array(2 * PAGE))).toEqual({ ok: true });
+  host.mock!.journal.clear();
+  await gmem.convert({ offset: 0, size: 2 * PAGE, to: 'shared' });
+  const unmapped = host.mock!.journal.entries.filter(({ step }) => step === 'unmap-stage2');
+  expect(unmapped.map(({ detail }) => detail)).toEqual(['2 translations']);
+});
+
 describe('pages on SEV-SNP', () => {
   test('of those that become shared, the hardware is asked for what a guest has', async () => {
     await using host = await openHost({ backend: 'mock', kernel: 'rfc-v2', platform: 'sev-snp' });
