@@ -136,7 +136,7 @@ function inOrder(runs) {
 
 await start();
 const surveyed = await ask('survey');
-if (!surveyed) throw new Error('the cases fail with nothing broken');
+if (!surveyed?.runs) throw new Error(surveyed?.why ?? 'the cases fail with nothing broken');
 const { loaded, runs } = surveyed;
 process.stdout.write(`${mutants.length} changes in ${paths.length} files, ${runs.length} runs of cases\n`);
 

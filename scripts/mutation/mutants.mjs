@@ -96,7 +96,8 @@ export function mutate(path, source, first) {
     const lead = text.slice(0, text.length - text.trimStart().length + commentLength(text));
     let body = text.slice(lead.length);
     for (const { number, to, drop } of changes) {
-      body = drop ? `if (!__m(${number})) { ${body} }` : `(__m(${number}) ? (${to}) : (${body}))`;
+      // In braces of its own, so that an `else` after it stays with the statement it belongs to.
+      body = drop ? `{ if (!__m(${number})) { ${body} } }` : `(__m(${number}) ? (${to}) : (${body}))`;
     }
     return lead + body;
   };

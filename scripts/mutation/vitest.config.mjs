@@ -15,7 +15,9 @@ export default defineConfig({
     isolate: false,
     bail: 1,
     reporters: ['dot'],
-    include: ['test/mock/**/*.test.ts', 'test/kvm/launch.test.ts', 'test/kvm/guest.test.ts'],
+    include: ['test/{mock,kvm,contract,host,guest-memfd,guest-ram,bad-input,lifecycle}/**/*.test.ts'],
+    // They replace modules, or run what is compiled.
+    exclude: ['test/host/open.test.ts', 'test/lifecycle/{leaks,workers}.test.ts'],
     setupFiles: [join(import.meta.dirname, 'in-force.mjs')],
     restoreMocks: true,
     env: { GMEM_INVARIANTS: '1' },

@@ -85,7 +85,13 @@ async function trial(number, runs) {
 }
 
 process.on('message', async (message) => {
-  if (message === 'survey') process.send({ loaded, runs: await survey() });
+  if (message === 'survey')
+    process.send(
+      await survey().then(
+        (runs) => ({ loaded, runs }),
+        ({ message: why }) => ({ why }),
+      ),
+    );
   else process.send({ noticed: (await trial(message.number, message.runs)) ?? null });
 });
 process.send('ready');

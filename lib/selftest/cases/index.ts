@@ -6,6 +6,7 @@ import { cases as bindingUserAddress } from './binding-user-address.ts';
 import { cases as capabilities } from './capabilities.ts';
 import { cases as conversions } from './conversions.ts';
 import { cases as create } from './create.ts';
+import { cases as devKvm } from './dev-kvm.ts';
 import { cases as failNth } from './fail-nth.ts';
 import { cases as fallocate } from './fallocate.ts';
 import { cases as features } from './features.ts';
@@ -54,6 +55,7 @@ export const cases: readonly AnyCase[] = [
   ...requests,
   ...requestNumbers,
   ...capabilities,
+  ...devKvm,
   ...memoryAttributes,
   ...memoryRegion,
   ...memoryRegionChange,
