@@ -18,7 +18,9 @@ export const SEV_RET_SUCCESS = 0;
 export const SEV_RET_INVALID_GUEST_STATE = 0x02;
 export const SEV_RET_INVALID_LEN = 0x04;
 export const SEV_RET_POLICY_FAILURE = 0x07;
+export const SEV_RET_INVALID_ADDRESS = 0x09;
 export const SEV_RET_ASID_OWNED = 0x0c;
+export const SEV_RET_UNSUPPORTED = 0x15;
 export const SEV_RET_INVALID_PARAM = 0x16;
 
 type Row = readonly [code: number, name: string, advice?: string];
@@ -43,7 +45,7 @@ const ROWS: readonly Row[] = [
     'the platform does not meet the policy: SMT, debugging, firmware version, sockets',
   ],
   [0x08, 'SEV_RET_INACTIVE'],
-  [0x09, 'SEV_RET_INVALID_ADDRESS'],
+  [SEV_RET_INVALID_ADDRESS, 'SEV_RET_INVALID_ADDRESS'],
   [0x0a, 'SEV_RET_BAD_SIGNATURE', 'the identity block is not signed by the key that goes with it'],
   [0x0b, 'SEV_RET_BAD_MEASUREMENT', 'the identity block names another measurement: other pages, or in another order'],
   [SEV_RET_ASID_OWNED, 'SEV_RET_ASID_OWNED'],
@@ -55,7 +57,7 @@ const ROWS: readonly Row[] = [
   [0x12, 'SEV_RET_ACTIVE'],
   [0x13, 'SEV_RET_HWSEV_RET_PLATFORM', 'a hardware failure: reset the platform'],
   [0x14, 'SEV_RET_HWSEV_RET_UNSAFE'],
-  [0x15, 'SEV_RET_UNSUPPORTED', 'this CPU or its firmware lacks the feature'],
+  [SEV_RET_UNSUPPORTED, 'SEV_RET_UNSUPPORTED', 'this CPU or its firmware lacks the feature'],
   [
     SEV_RET_INVALID_PARAM,
     'SEV_RET_INVALID_PARAM',

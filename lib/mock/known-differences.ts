@@ -248,14 +248,14 @@ export const knownDifferences: readonly KnownDifference[] = [
     profiles: 'all',
     kernel:
       'SEV firmware measures and signs: it checks identity blocks and the CPUID page, and keeps attestation reports and certificates.',
-    mock: 'Takes any identity block and CPUID page whose bytes can be read; reports and migration are EINVAL.',
+    mock: 'Takes any identity block, session and CPUID page whose bytes are there; a measurement is a SHA-256 of what was added, without key and nonce. Reports, secrets, debugging and migration are EINVAL.',
     reason: 'Cryptography is not what is mocked; the states of a launch and their order are.',
   },
   {
     profiles: 'all',
     kernel:
-      'KVM_SEV_INIT and KVM_SEV_ES_INIT make a SEV guest of a default VM; KVM_SEV_LAUNCH_UPDATE_DATA encrypts memory of the process in place, and KVM_SEV_LAUNCH_MEASURE measures it.',
-    mock: 'EINVAL for the first two and the last; the memory reads as before.',
+      'KVM_SEV_INIT and KVM_SEV_ES_INIT make a SEV guest of a default VM; KVM_SEV_LAUNCH_UPDATE_DATA encrypts memory of the process in place.',
+    mock: 'EINVAL for the first two; the memory reads as before.',
     reason: 'Successors exist since 6.10; guests of plain SEV have no private memory of a guest_memfd.',
   },
   {

@@ -39,7 +39,8 @@ export class Folio {
 const users = (folio: Folio): number => folio.references - (folio.poisoned ? 1 : 0);
 
 export class HostMemory {
-  readonly #limit: number;
+  /** Pages there are. */
+  readonly total: number;
   readonly faults: Faults;
   /** Told of all pages that go back to the host, before anybody else can have them: so many from one on. */
   onFree: (pfn: number, pages: number) => void = () => {};
@@ -48,7 +49,7 @@ export class HostMemory {
   #nextPfn = 0x1000;
 
   constructor(bytes: number, faults: Faults) {
-    this.#limit = Math.floor(bytes / PAGE_SIZE);
+    this.total = Math.floor(bytes / PAGE_SIZE);
     this.faults = faults;
   }
 
@@ -59,7 +60,7 @@ export class HostMemory {
 
   /** A fresh folio, or -ENOMEM. */
   allocate(): Folio | number {
-    if (this.faults.failsNow('page') || this.#pages >= this.#limit) return -errno.ENOMEM;
+    if (this.faults.failsNow('page') || this.#pages >= this.total) return -errno.ENOMEM;
     this.#pages++;
     return new Folio(this.takeNumbers(1));
   }

@@ -124,6 +124,10 @@ export function createMock(options: MockOptions = {}): Mock {
     profile,
     platform,
     memory,
+    memlock:
+      options.memlock === undefined
+        ? undefined
+        : Math.floor(checkInteger('memlock', options.memlock, 0, Number.MAX_SAFE_INTEGER) / PAGE_SIZE),
     hugePages: poolsFor(options),
     faults,
     journal: new Journal(),
@@ -137,8 +141,7 @@ export function createMock(options: MockOptions = {}): Mock {
   };
   const iommu = new IommuSystem(machine, {
     policy: checkOneOf('iommu', options.iommu ?? 'pin', iommuPolicies),
-    memlock:
-      options.memlock === undefined ? undefined : checkInteger('memlock', options.memlock, 0, Number.MAX_SAFE_INTEGER),
+    memlock: machine.memlock,
     devices: options.devices,
   });
   machine.paths.push(iommu);

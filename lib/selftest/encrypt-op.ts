@@ -2,6 +2,7 @@
 
 import {
   type AnyCommand,
+  type ErrnoName,
   KVM_MEMORY_ENCRYPT_OP,
   kvm_tdx_cmd,
   O_CLOEXEC,
@@ -16,8 +17,11 @@ import type { FdLike, IoctlOutcome } from '../host/index.ts';
 import { anonymous, answered, endOfMemory } from './bare.ts';
 import type { T } from './context.ts';
 
-/** Where the kernel finds a command's struct: with room behind it, at the end of memory, or with its last byte missing. */
-export type Place = 'anywhere' | 'read-only' | 'writable-end' | 'cut-off';
+/**
+ * Where the kernel finds a command's struct: with room behind it (`anywhere`), or at the end of memory, which can be
+ * written (`writable-end`) or only read (`read-only`), or which lacks its last byte (`cut-off`).
+ */
+export type Place = 'anywhere' | 'writable-end' | 'read-only' | 'cut-off';
 
 export interface Arguments {
   /** Fields of the command's struct, or its bytes with what follows them. */
@@ -36,6 +40,19 @@ export interface TdxArguments extends Arguments {
   readonly flags?: number;
   readonly hwError?: bigint;
 }
+
+/** A command of SEV that is refused. */
+export interface SevRefusal {
+  readonly command: AnyCommand;
+  readonly place?: Place;
+  readonly fd?: number;
+  readonly code: ErrnoName;
+  /** What is in `error` afterwards; by default what was there before. */
+  readonly firmware?: number;
+}
+
+/** What stands in `error` where no command of the firmware's has put something else there. */
+export const UNTOUCHED = 0x5555;
 
 /** More than the largest struct with 257 CPUID entries behind it. */
 const ROOM = 4 * PAGE_SIZE;
@@ -59,6 +76,13 @@ export class EncryptOp {
     const data = await this.#put(struct, rest);
     const sev_fd = fd ?? (await this.sevFd());
     return await this.#t.host.raw.tryIoctl(vm, KVM_MEMORY_ENCRYPT_OP, { id, data, error, sev_fd });
+  }
+
+  async isRefused(vm: FdLike, { command, place, fd, code, firmware = UNTOUCHED }: SevRefusal, values: object) {
+    const args = { values: { ...values }, ...(place && { place }), ...(fd !== undefined && { fd }) };
+    const outcome = await this.sev(vm, command, { ...args, error: UNTOUCHED });
+    this.#t.fails(outcome, code, command.name);
+    this.#t.equal(outcome.out.error, firmware, 'what is in its error');
   }
 
   /** One of TDX's, on a VM or a vCPU. */

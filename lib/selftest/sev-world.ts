@@ -7,9 +7,11 @@ import {
   KVM_SEV_LAUNCH_MEASURE,
   KVM_SEV_LAUNCH_START,
   PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
 } from '../abi/index.ts';
 import type { Vm, VmType } from '../kvm/index.ts';
-import { anonymous } from './bare.ts';
+import { anonymous, endOfMemory } from './bare.ts';
 import type { T } from './context.ts';
 import { EncryptOp, type SevArguments } from './encrypt-op.ts';
 
@@ -29,25 +31,36 @@ export class SevWorld {
   readonly vm: Vm;
   /** Four pages of the process. */
   readonly memory: bigint;
+  /** Where a writable page of the process ends, with nothing behind it. */
+  readonly ends: bigint;
+  readonly op: EncryptOp;
   readonly #type: Sev;
-  readonly #op: EncryptOp;
   readonly #t: T;
 
-  private constructor(t: T, type: Sev, vm: Vm, memory: bigint, op: EncryptOp) {
+  private constructor(
+    t: T,
+    type: Sev,
+    vm: Vm,
+    memory: { readonly memory: bigint; readonly ends: bigint },
+    op: EncryptOp,
+  ) {
     this.#t = t;
     this.#type = type;
     this.vm = vm;
-    this.memory = memory;
-    this.#op = op;
+    this.memory = memory.memory;
+    this.ends = memory.ends;
+    this.op = op;
   }
 
   static async create(t: T, type: Sev): Promise<SevWorld> {
     const memory = await anonymous(t, 4 * PAGE_SIZE);
-    return new SevWorld(t, type, await t.unlaunchedVm(type), memory, await EncryptOp.create(t));
+    const end = await endOfMemory(t, new Uint8Array(PAGE_SIZE), PROT_READ | PROT_WRITE);
+    const ends = end + BigInt(PAGE_SIZE);
+    return new SevWorld(t, type, await t.unlaunchedVm(type), { memory, ends }, await EncryptOp.create(t));
   }
 
   issue(command: AnyCommand, args: SevArguments = {}): ReturnType<EncryptOp['sev']> {
-    return this.#op.sev(this.vm, command, args);
+    return this.op.sev(this.vm, command, args);
   }
 
   async done(command: AnyCommand, values: Readonly<Record<string, unknown>> = {}): Promise<void> {
@@ -61,22 +74,22 @@ export class SevWorld {
 
   async isAt(state: keyof typeof gstates, what: string): Promise<void> {
     await this.done(KVM_SEV_GUEST_STATUS);
-    const status = await this.#op.left(KVM_SEV_GUEST_STATUS);
+    const status = await this.op.left(KVM_SEV_GUEST_STATUS);
     this.#t.equal([status.policy, status.state], [policyOf(this.#type), gstates[state]], `policy and state ${what}`);
     this.#t.ok(status.handle !== 0, 'the firmware has a number for the guest');
   }
 
   async measured(): Promise<number> {
-    return (await this.#op.left(KVM_SEV_LAUNCH_MEASURE)).len;
+    return (await this.op.left(KVM_SEV_LAUNCH_MEASURE)).len;
   }
 
   async handle(): Promise<number> {
-    return (await this.#op.left(KVM_SEV_LAUNCH_START)).handle;
+    return (await this.op.left(KVM_SEV_LAUNCH_START)).handle;
   }
 
-  /** The fd of /dev/sev that commands were given so far. */
-  async closeFirmware(): Promise<void> {
-    await this.#op.closeSevFd();
+  /** What must come before finish. */
+  async measures(): Promise<void> {
+    await this.done(KVM_SEV_LAUNCH_MEASURE, { uaddr: this.memory, len: MEASUREMENT });
   }
 
   async vcpu(): Promise<void> {

@@ -65,11 +65,6 @@ export class SnpWorld {
     }
   }
 
-  /** An address of the process without memory. */
-  get nowhere(): bigint {
-    return this.ends;
-  }
-
   /** Of one page, the first. */
   update() {
     return { gfn_start: this.s.gpa(0) / P, uaddr: this.source, len: P, type: snpPageTypes.normal };

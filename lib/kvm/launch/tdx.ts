@@ -101,9 +101,10 @@ export class TdxGuest {
    *
    * | errno  | meaning                                                                              |
    * |--------|--------------------------------------------------------------------------------------|
-   * | EINVAL | done before, or an attribute, feature, width or CPUID entry that is not offered        |
+   * | EINVAL | done before, or an attribute, feature, width or CPUID entry that is not offered; where |
+   * |        | the module refused it, `error.firmware` says so                                       |
    * | EBUSY  | a vCPU is being made at this very moment                                               |
-   * | EIO    | the module refused; `error.firmware` names why                                         |
+   * | EIO    | the module failed                                                                      |
    *
    * Source: tdx_td_init(), arch/x86/kvm/vmx/tdx.c.
    *

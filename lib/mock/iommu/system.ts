@@ -1,6 +1,5 @@
 /** The IOMMU of a mock kernel, and everything that is reached through it. */
 
-import { PAGE_SIZE } from '../../abi/linux.ts';
 import type { FileOpener, PathSource } from '../process/index.ts';
 import type { Profile } from '../profile.ts';
 import type { IommuHost } from './host.ts';
@@ -15,7 +14,7 @@ import { VfioNodes } from './vfio/nodes.ts';
 
 interface SystemOptions {
   readonly policy: IommuPolicy;
-  /** RLIMIT_MEMLOCK in bytes; undefined for a process with CAP_IPC_LOCK. */
+  /** RLIMIT_MEMLOCK in pages; undefined for a process with CAP_IPC_LOCK. */
   readonly memlock: number | undefined;
   readonly devices: readonly DeviceOption[] | undefined;
 }
@@ -31,7 +30,6 @@ export class IommuSystem implements PathSource {
 
   constructor(kernel: Kernel, { policy, memlock, devices }: SystemOptions) {
     const { platform, memory, journal, fds, restarts, addressSpace } = kernel;
-    const limit = memlock === undefined ? undefined : Math.floor(memlock / PAGE_SIZE);
     const nextNumber = (): number => kernel.nextNumber();
     this.host = {
       platform,
@@ -42,7 +40,7 @@ export class IommuSystem implements PathSource {
       addressSpace,
       nextNumber,
       policy,
-      locked: new LockedMemory(limit),
+      locked: new LockedMemory(memlock),
     };
     this.#areas = new GuestMemfdAreas(platform);
     if (!kernel.profile.iommufd) this.#sources = [];

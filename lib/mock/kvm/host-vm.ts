@@ -3,7 +3,7 @@
 import { errno } from '../../abi/errno.ts';
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import { getFolio, getZeroedFolio } from '../guest-memfd/index.ts';
-import type { HostVm, Populate, ProcessMemory } from '../platform/index.ts';
+import type { HostVm, Populate, ProcessMemory, Source } from '../platform/index.ts';
 import { pinUserPages } from '../process/index.ts';
 import { toBytes, toPages } from '../ranges.ts';
 import { DriverFile } from './driver-file.ts';
@@ -47,8 +47,10 @@ export function hostVm(vm: Hosted): HostVm {
   };
 }
 
-function processMemory({ addressSpace, memory }: Machine): ProcessMemory {
+function processMemory({ addressSpace, memory, memlock }: Machine): ProcessMemory {
   return {
+    ramPages: memory.total,
+    memlock,
     read: (address, size) => {
       const bytes = new Uint8Array(size);
       return addressSpace.copyOut(address, bytes) === size ? bytes : undefined;
@@ -69,20 +71,27 @@ function processMemory({ addressSpace, memory }: Machine): ProcessMemory {
 }
 
 /** virt/kvm/guest_memfd.c, kvm_gmem_populate(). */
-function populate(vm: Hosted, gfn: number, pages: number, source: bigint | undefined, post: Populate): number {
+function populate(vm: Hosted, gfn: number, pages: number, source: Source | undefined, post: Populate): number {
   const slot = vm.slots.find(gfn);
   if (!slot?.gmem) return -errno.EINVAL;
   const { file } = slot.gmem;
   if (!file) return -errno.EFAULT;
   const count = Math.min(pages, slot.baseGfn + slot.pages - gfn);
-  const { process } = vm.host;
   for (let i = 0; i < count; i++) {
-    const contents = source === undefined ? undefined : process.read(source + BigInt(i) * PAGE, PAGE_SIZE);
+    const contents = source && contentsOf(vm.host.process, source, i);
     const unreadable = source !== undefined && contents === undefined;
     const refusal = unreadable ? -errno.EFAULT : populatePage(vm, slot, file, gfn + i, contents, post);
     if (refusal !== undefined) return i > 0 ? i : refusal;
   }
   return count;
+}
+
+/** get_user_pages_fast(), and what is there. */
+function contentsOf(process: ProcessMemory, { address, writable }: Source, page: number): Uint8Array | undefined {
+  const at = address + BigInt(page) * PAGE;
+  const unpin = process.pin(at, PAGE, writable);
+  unpin?.();
+  return unpin && process.read(at, PAGE_SIZE);
 }
 
 /** With in-place conversion the page is zeroed at its first use also where that is here: nobody's data stays in it. */

@@ -26,6 +26,8 @@ export interface Machine {
   readonly profile: Profile;
   readonly platform: Platform;
   readonly memory: HostMemory;
+  /** Pages that the process may lock: RLIMIT_MEMLOCK; undefined where it has CAP_IPC_LOCK. */
+  readonly memlock: number | undefined;
   readonly hugePages: HugePagePools;
   readonly journal: Journal;
   readonly faults: Faults;

@@ -25,17 +25,28 @@ export interface HostVm {
    * kvm_gmem_populate(): hands private pages of a memory region to `populate`, each with its source; stops at the end
    * of the region or at the first refusal. How many were done, or -errno.
    */
-  populate(gfn: number, pages: number, source: bigint | undefined, populate: Populate): number;
+  populate(gfn: number, pages: number, source: Source | undefined, populate: Populate): number;
   /** Whether there is a memory region with a guest_memfd at a guest page. */
   hasGuestMemfd(gfn: number): boolean;
   /** kvm_tdp_mmu_map_private_pfn(): the page enters the second-level page table. */
   mapPrivate(gfn: number, folio: Folio): void;
 }
 
+/** Memory of the process that pages are filled from. */
+export interface Source {
+  readonly address: bigint;
+  /** It must be writable too: may_writeback_src. */
+  readonly writable: boolean;
+}
+
 /** -errno where the page is refused. `source`: what is to be in it; undefined where it stays as it is. */
 export type Populate = (gfn: number, folio: Folio, source: Uint8Array | undefined) => number | undefined;
 
 export interface ProcessMemory {
+  /** Pages that the host has. */
+  readonly ramPages: number;
+  /** Pages that the process may lock; undefined where there is no limit. */
+  readonly memlock: number | undefined;
   /** undefined: EFAULT. */
   read(address: bigint, size: number): Uint8Array | undefined;
   /** false: EFAULT. */

@@ -12,38 +12,34 @@ import {
   KVM_SEV_LAUNCH_UPDATE_VMSA,
   PAGE_SIZE,
   SEV_RET_ASID_OWNED,
+  SEV_RET_INVALID_ADDRESS,
+  SEV_RET_INVALID_GUEST_STATE,
   SEV_RET_INVALID_LEN,
 } from '../../abi/index.ts';
 import { endOfMemory, NO_FD } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
-import type { Place } from '../encrypt-op.ts';
+import type { SevRefusal } from '../encrypt-op.ts';
 import { MEASUREMENT, policyOf, type Sev, SevWorld } from '../sev-world.ts';
 
 const P = BigInt(PAGE_SIZE);
-const UNTOUCHED = 0x5555;
 /** SEV_FW_BLOB_MAX_SIZE. */
 const MAX_BLOB = 0x4000;
 
-interface Refusal {
+interface Refusal extends SevRefusal {
   readonly type?: Sev;
   readonly at: 'made' | 'initialized' | 'started';
-  readonly command: AnyCommand;
   readonly values?: (w: SevWorld) => Readonly<Record<string, unknown>>;
-  readonly place?: Place;
-  readonly fd?: number;
   readonly vcpu?: true;
-  readonly code: ErrnoName;
-  readonly firmware?: number;
   /** What is checked is the mock's firmware. */
   readonly mock?: true;
 }
 
 const refusal =
-  (command: AnyCommand, at: Refusal['at'], usual: Refusal['values'] = () => ({})) =>
+  (command: AnyCommand, at: Refusal['at'], base: Refusal['values'] = () => ({})) =>
   (code: ErrnoName, change: Refusal['values'] = () => ({}), others: Partial<Refusal> = {}): Refusal => ({
     command,
     at,
-    values: (w) => ({ ...usual(w), ...change(w) }),
+    values: (w) => ({ ...base(w), ...change(w) }),
     code,
     ...others,
   });
@@ -54,7 +50,7 @@ const vmsa = refusal(KVM_SEV_LAUNCH_UPDATE_VMSA, 'started');
 const measure = refusal(KVM_SEV_LAUNCH_MEASURE, 'started', ({ memory }) => ({ uaddr: memory, len: MEASUREMENT }));
 const finish = refusal(KVM_SEV_LAUNCH_FINISH, 'started');
 const status = refusal(KVM_SEV_GUEST_STATUS, 'started');
-const usual = () => ({});
+const unchanged = () => ({});
 /** Of a blob that a command points to. */
 const blobs = (name: 'dh' | 'session'): Record<string, Refusal> => {
   const at = (uaddr: (w: SevWorld) => bigint, len: number) => (w: SevWorld) => ({
@@ -86,50 +82,49 @@ const refusals = defineCase<Refusal>({
   variants: {
     'init-vmsa-features': init('EINVAL', () => ({ vmsa_features: 1n << 5n })),
     'init-ghcb-version': init('EINVAL', () => ({ ghcb_version: 1 })),
-    'init-again': init('EINVAL', usual, { at: 'initialized' }),
-    'start-before-init': start('ENOTTY', usual, { at: 'made' }),
-    'data-before-init': data('ENOTTY', usual, { at: 'made' }),
-    'vmsa-before-init': vmsa('ENOTTY', usual, { at: 'made', type: 'sev-es' }),
-    'measure-before-init': measure('ENOTTY', usual, { at: 'made' }),
-    'finish-before-init': finish('ENOTTY', usual, { at: 'made' }),
-    'status-before-init': status('ENOTTY', usual, { at: 'made' }),
-    'start-cut-off': start('EFAULT', usual, { place: 'cut-off' }),
-    'start-cannot-be-told': start('EFAULT', usual, { place: 'read-only', firmware: 0 }),
-    'start-without-the-firmware': start('EBADF', usual, { fd: NO_FD }),
+    'init-again': init('EINVAL', unchanged, { at: 'initialized' }),
+    'start-before-init': start('ENOTTY', unchanged, { at: 'made' }),
+    'data-before-init': data('ENOTTY', unchanged, { at: 'made' }),
+    'vmsa-before-init': vmsa('ENOTTY', unchanged, { at: 'made', type: 'sev-es' }),
+    'measure-before-init': measure('ENOTTY', unchanged, { at: 'made' }),
+    'finish-before-init': finish('ENOTTY', unchanged, { at: 'made' }),
+    'status-before-init': status('ENOTTY', unchanged, { at: 'made' }),
+    'start-cut-off': start('EFAULT', unchanged, { place: 'cut-off' }),
+    'start-cannot-be-told': start('EFAULT', unchanged, { place: 'read-only', firmware: 0 }),
+    'start-without-the-firmware': start('EBADF', unchanged, { fd: NO_FD }),
     ...blobs('dh'),
     ...blobs('session'),
-    'start-again': start('EIO', usual, { at: 'started', firmware: SEV_RET_ASID_OWNED, mock: true }),
-    'data-before-start': data('EBADF', usual, { at: 'initialized' }),
-    'data-cut-off': data('EFAULT', usual, { place: 'cut-off' }),
+    'start-again': start('EIO', unchanged, { at: 'started', firmware: SEV_RET_ASID_OWNED, mock: true }),
+    'data-before-start': data('EBADF', unchanged, { at: 'initialized' }),
+    'data-cut-off': data('EFAULT', unchanged, { place: 'cut-off' }),
     'data-of-no-length': data('EINVAL', () => ({ len: 0 })),
     'data-that-wraps': data('EINVAL', () => ({ uaddr: -BigInt(PAGE_SIZE) & 0xffff_ffff_ffff_ffffn })),
     'data-nowhere': data('ENOMEM', () => ({ uaddr: P })),
-    'data-partly-nowhere': data('ENOMEM', ({ memory }) => ({ uaddr: memory + 3n * P, len: 64 * PAGE_SIZE })),
-    'vmsa-before-start': vmsa('EBADF', usual, { at: 'initialized', type: 'sev-es', vcpu: true }),
-    'measure-before-start': measure('EBADF', usual, { at: 'initialized' }),
-    'measure-cut-off': measure('EFAULT', usual, { place: 'cut-off' }),
+    'data-partly-nowhere': data('ENOMEM', ({ ends }) => ({ uaddr: ends - P, len: 2 * PAGE_SIZE })),
+    'data-of-a-part-of-a-block': data('EIO', () => ({ len: 15 }), { firmware: SEV_RET_INVALID_LEN, mock: true }),
+    'data-from-within-a-block': data('EIO', ({ memory }) => ({ uaddr: memory + 8n, len: 16 }), {
+      firmware: SEV_RET_INVALID_ADDRESS,
+      mock: true,
+    }),
+    'vmsa-before-start': vmsa('EBADF', unchanged, { at: 'initialized', type: 'sev-es', vcpu: true }),
+    'measure-before-start': measure('EBADF', unchanged, { at: 'initialized' }),
+    'measure-cut-off': measure('EFAULT', unchanged, { place: 'cut-off' }),
     'measure-too-long': measure('EINVAL', () => ({ len: MAX_BLOB + 1 })),
     'measure-without-room': measure('EIO', () => ({ len: MEASUREMENT - 1 }), { firmware: SEV_RET_INVALID_LEN }),
     'measure-without-an-address': measure('EIO', () => ({ uaddr: 0n }), { firmware: SEV_RET_INVALID_LEN }),
     'measure-to-nowhere': measure('EFAULT', () => ({ uaddr: P }), { firmware: 0 }),
-    'measure-cannot-be-told': measure('EFAULT', usual, { place: 'read-only', firmware: 0 }),
-    'finish-before-start': finish('EBADF', usual, { at: 'initialized' }),
-    'status-before-start': status('EBADF', usual, { at: 'initialized' }),
-    'status-cannot-be-told': status('EFAULT', usual, { place: 'read-only', firmware: 0 }),
+    'measure-cannot-be-told': measure('EFAULT', unchanged, { place: 'read-only', firmware: 0 }),
+    'finish-before-measure': finish('EIO', unchanged, { firmware: SEV_RET_INVALID_GUEST_STATE }),
+    'finish-before-start': finish('EBADF', unchanged, { at: 'initialized' }),
+    'status-before-start': status('EBADF', unchanged, { at: 'initialized' }),
+    'status-cannot-be-told': status('EFAULT', unchanged, { place: 'read-only', firmware: 0 }),
   },
-  async run(t, { type = 'sev', at, command, values, place, fd, vcpu, code, firmware = UNTOUCHED }) {
+  async run(t, { type = 'sev', at, values, vcpu, ...refusal }) {
     const w = await SevWorld.create(t, type);
     if (at === 'initialized') await w.done(KVM_SEV_INIT2);
     if (at === 'started') await w.starts();
     if (vcpu) await w.vcpu();
-    const outcome = await w.issue(command, {
-      values: values?.(w) ?? {},
-      error: UNTOUCHED,
-      ...(place && { place }),
-      ...(fd !== undefined && { fd }),
-    });
-    t.fails(outcome, code, command.name);
-    t.equal(outcome.out.error, firmware, 'what is in its error');
+    await w.op.isRefused(w.vm, refusal, values?.(w) ?? {});
   },
 });
 

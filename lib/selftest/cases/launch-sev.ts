@@ -12,14 +12,14 @@ import {
   PAGE_SIZE,
   SEV_RET_INVALID_GUEST_STATE,
   SEV_RET_INVALID_LEN,
+  SEV_RET_UNSUPPORTED,
 } from '../../abi/index.ts';
 import { NO_FD } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
-import { MEASUREMENT, SEV_TYPES, type Sev, SevWorld } from '../sev-world.ts';
+import { UNTOUCHED } from '../encrypt-op.ts';
+import { MEASUREMENT, policyOf, SEV_TYPES, type Sev, SevWorld } from '../sev-world.ts';
 
-const P = BigInt(PAGE_SIZE);
-const UNTOUCHED = 0x5555;
-
+const _P = BigInt(PAGE_SIZE);
 const launched = defineCase<Sev>({
   name: 'launch-sev',
   about:
@@ -40,7 +40,7 @@ const launched = defineCase<Sev>({
     t.equal(query.out.error, SEV_RET_INVALID_LEN, 'what the firmware says');
     t.equal(await w.measured(), MEASUREMENT, 'the length');
     await w.done(KVM_SEV_LAUNCH_MEASURE, { uaddr: w.memory, len: 4 * PAGE_SIZE });
-    t.equal(await w.measured(), MEASUREMENT, 'bytes of the measurement');
+    t.equal(await w.measured(), 4 * PAGE_SIZE, 'the length after it, which is as it was');
     await w.isAt('measured', 'after the measurement');
     const late = t.fails(await w.issue(KVM_SEV_LAUNCH_UPDATE_DATA, { values: data }), 'EIO', 'data after that');
     t.equal(late.out.error, SEV_RET_INVALID_GUEST_STATE, 'what the firmware says');
@@ -53,21 +53,77 @@ const launched = defineCase<Sev>({
 
 const contents = defineCase({
   name: 'launch-sev-measures-contents',
-  about: 'The measurement is of the data that was added: other data, another measurement (SEV API, LAUNCH_MEASURE).',
-  requires: { vmType: 'sev' },
+  about:
+    'The measurement is of the data that was added, in its order: the same for the same (SEV API, LAUNCH_MEASURE; a real ' +
+    'one has a nonce besides).',
+  requires: { vmType: 'sev', mock: true },
   async run(t) {
     const measurements: string[] = [];
-    for (const byte of [1, 2]) {
+    for (const byte of [1, 1, 2]) {
       const w = await SevWorld.create(t, 'sev');
       await t.host.raw.syscalls.copyIn(w.memory, new Uint8Array(PAGE_SIZE).fill(byte));
       await w.starts();
       await w.done(KVM_SEV_LAUNCH_UPDATE_DATA, { uaddr: w.memory, len: PAGE_SIZE });
-      await w.done(KVM_SEV_LAUNCH_MEASURE, { uaddr: w.memory + P, len: MEASUREMENT });
+      await w.measures();
       const bytes = new Uint8Array(MEASUREMENT);
-      await t.host.raw.syscalls.copyOut(w.memory + P, bytes);
+      await t.host.raw.syscalls.copyOut(w.memory, bytes);
       measurements.push(bytes.toString());
     }
-    t.notEqual(measurements[0], measurements[1], 'the second measurement');
+    t.equal(measurements[1], measurements[0], 'the measurement of the same data');
+    t.notEqual(measurements[2], measurements[0], 'the measurement of other data');
+  },
+});
+
+const queries = defineCase<{
+  readonly at: 'initialized' | 'measured';
+  readonly code: ErrnoName;
+  readonly firmware: number;
+}>({
+  name: 'launch-sev-measurement-that-is-not-to-be-had',
+  about:
+    'Only the firmware tells how long a measurement is: where it is not asked, or refuses, the length is 0 (sev_launch_measure()).',
+  requires: { vmType: 'sev' },
+  variants: {
+    'before-start': { at: 'initialized', code: 'EBADF', firmware: UNTOUCHED },
+    'a-second-time': { at: 'measured', code: 'EIO', firmware: SEV_RET_INVALID_GUEST_STATE },
+  },
+  async run(t, { at, code, firmware }) {
+    const w = await SevWorld.create(t, 'sev');
+    if (at === 'initialized') await w.done(KVM_SEV_INIT2);
+    else {
+      await w.starts();
+      await w.measures();
+    }
+    await w.op.isRefused(w.vm, { command: KVM_SEV_LAUNCH_MEASURE, code, firmware }, {});
+    t.equal(await w.measured(), 0, 'the length that is told');
+  },
+});
+
+const sealedTwice = defineCase({
+  name: 'launch-sev-es-seals-once',
+  about: 'A vCPU is sealed once: EINVAL, without a word to the firmware (sev_es_sync_vmsa()).',
+  requires: { vmType: 'sev-es' },
+  async run(t) {
+    const w = await SevWorld.create(t, 'sev-es');
+    await w.starts();
+    await w.vcpu();
+    await w.done(KVM_SEV_LAUNCH_UPDATE_VMSA);
+    await w.op.isRefused(w.vm, { command: KVM_SEV_LAUNCH_UPDATE_VMSA, code: 'EINVAL' }, {});
+  },
+});
+
+const withoutEs = defineCase({
+  name: 'launch-sev-es-under-a-policy-without-it',
+  about:
+    'vCPUs are sealed for guests whose policy says SEV-ES: EIO and UNSUPPORTED (the firmware’s LAUNCH_UPDATE_VMSA).',
+  requires: { vmType: 'sev-es', mock: true },
+  async run(t) {
+    const w = await SevWorld.create(t, 'sev-es');
+    await w.done(KVM_SEV_INIT2);
+    await w.done(KVM_SEV_LAUNCH_START, { policy: policyOf('sev') });
+    await w.vcpu();
+    const refusal = { command: KVM_SEV_LAUNCH_UPDATE_VMSA, code: 'EIO', firmware: SEV_RET_UNSUPPORTED } as const;
+    await w.op.isRefused(w.vm, refusal, {});
   },
 });
 
@@ -86,6 +142,7 @@ const registers = defineCase<Sev>({
     await vcpu.regs();
     t.equal((await vcpu.run()).reason, 'fail-entry', 'running it before the launch is finished');
     if (type === 'sev-es') await w.done(KVM_SEV_LAUNCH_UPDATE_VMSA);
+    await w.measures();
     await w.done(KVM_SEV_LAUNCH_FINISH);
     if (type === 'sev-es') await t.throws(() => vcpu.regs(), 'EINVAL', 'reading sealed registers');
     else await vcpu.regs();
@@ -117,7 +174,8 @@ const itsFd = defineCase<{ readonly closes: boolean; readonly code?: ErrnoName }
   async run(t, { closes, code }) {
     const w = await SevWorld.create(t, 'sev');
     await w.starts();
-    if (closes) await w.closeFirmware();
+    await w.measures();
+    if (closes) await w.op.closeSevFd();
     const outcome = await w.issue(KVM_SEV_LAUNCH_FINISH, { fd: NO_FD });
     if (code) t.fails(outcome, code, 'finishing');
     else t.succeeds(outcome, 'finishing without an fd');
@@ -137,4 +195,14 @@ const unsealed = defineCase({
   },
 });
 
-export const cases: readonly AnyCase[] = [launched, contents, registers, untold, itsFd, unsealed];
+export const cases: readonly AnyCase[] = [
+  launched,
+  contents,
+  queries,
+  registers,
+  sealedTwice,
+  withoutEs,
+  untold,
+  itsFd,
+  unsealed,
+];

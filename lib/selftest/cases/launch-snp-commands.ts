@@ -1,7 +1,6 @@
 /** Commands of SEV-SNP that KVM or the firmware refuses, one by one and in the order of their checks. */
 
 import {
-  type AnyCommand,
   type ErrnoName,
   KVM_MEMORY_ENCRYPT_OP,
   KVM_SEV_ES_INIT,
@@ -25,29 +24,21 @@ import {
 } from '../../abi/index.ts';
 import { NO_FD } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
-import type { Place } from '../encrypt-op.ts';
+import { type SevRefusal, UNTOUCHED } from '../encrypt-op.ts';
 import { type SnpStage, SnpWorld } from '../snp-world.ts';
 
 const SNP = { vmType: 'snp' } as const;
 const P = BigInt(PAGE_SIZE);
-/** What stands in `error` where no command of the firmware's has put something else there. */
-const UNTOUCHED = 0x5555;
 const GHCB_VERSION_BEYOND = 0xffff;
 /** SNP_PAGE_TYPE_VMSA: the firmware's, and KVM takes none from userspace. */
 const TYPE_VMSA = 2;
 
 type Values = (world: SnpWorld) => Readonly<Record<string, unknown>>;
 
-interface Refusal {
+interface Refusal extends SevRefusal {
   readonly at: SnpStage;
-  readonly command: AnyCommand;
   readonly values?: Values;
-  readonly place?: Place;
-  readonly fd?: number;
   readonly vcpu?: true;
-  readonly code: ErrnoName;
-  /** What is in `error` afterwards. */
-  readonly firmware?: number;
   /** What the guest has of its pages all the same. */
   readonly pages?: number;
   /** What is checked is the mock's. */
@@ -81,7 +72,7 @@ const finish = (change: Values, others: Partial<Refusal> = {}): Refusal => ({
   code: 'EINVAL',
   ...others,
 });
-const same = () => ({});
+const unchanged = () => ({});
 
 const LEGACY = {
   'legacy-start': KVM_SEV_LAUNCH_START,
@@ -117,8 +108,8 @@ const refusals = defineCase<Refusal>({
     'init-ghcb-version-3': { ...init({ ghcb_version: 3 }, 'EINVAL'), mock: true },
     'init-ghcb-version-of-no-kernel': init({ ghcb_version: GHCB_VERSION_BEYOND }, 'EINVAL'),
     'start-before-init': start({}, { at: 'made', code: 'ENOTTY' }),
-    'update-before-init': update(same, { at: 'made' }),
-    'finish-before-init': finish(same, { at: 'made', code: 'ENOTTY' }),
+    'update-before-init': update(unchanged, { at: 'made' }),
+    'finish-before-init': finish(unchanged, { at: 'made', code: 'ENOTTY' }),
     'certs-before-init': { at: 'made', command: KVM_SEV_SNP_ENABLE_REQ_CERTS, code: 'EINVAL' },
     ...legacy,
     'certs-with-a-vcpu': { at: 'initialized', command: KVM_SEV_SNP_ENABLE_REQ_CERTS, vcpu: true, code: 'EINVAL' },
@@ -126,8 +117,8 @@ const refusals = defineCase<Refusal>({
     'start-flags': start({ flags: 1 }, {}),
     'start-without-the-firmware': start({}, { fd: NO_FD, code: 'ENOTTY' }),
     'start-again': start({}, { at: 'started' }),
-    'update-before-start': update(same, { at: 'initialized' }),
-    'update-cut-off': update(same, { place: 'cut-off', code: 'EFAULT' }),
+    'update-before-start': update(unchanged, { at: 'initialized' }),
+    'update-cut-off': update(unchanged, { place: 'cut-off', code: 'EFAULT' }),
     'update-of-nothing': update(() => ({ len: 0n })),
     'update-of-a-part-of-a-page': update(() => ({ len: P - 1n })),
     'update-flags': update(() => ({ flags: 1 })),
@@ -137,12 +128,16 @@ const refusals = defineCase<Refusal>({
     'update-from-a-misaligned-source': update(({ source }) => ({ uaddr: source + 1n })),
     'update-where-no-slot-is': update(({ s }) => ({ gfn_start: s.gpa(-1) / P })),
     'update-where-no-guest-memfd-is': update(({ plain }) => ({ gfn_start: plain / P })),
-    'update-from-nowhere': update(({ nowhere }) => ({ uaddr: nowhere }), { code: 'EIO', firmware: 0 }),
-    'update-without-the-firmware': update(same, { fd: NO_FD, code: 'EIO', firmware: 0 }),
-    'update-cannot-be-told': update(same, { place: 'read-only', code: 'EFAULT', pages: 1 }),
-    'update-after-finish': update(same, { at: 'finished', code: 'EIO', firmware: SEV_RET_INVALID_GUEST_STATE }),
-    'finish-before-start': finish(same, { at: 'initialized' }),
-    'finish-cut-off': finish(same, { place: 'cut-off', code: 'EFAULT' }),
+    'update-from-nowhere': update(({ ends }) => ({ uaddr: ends }), { code: 'EIO', firmware: 0 }),
+    'update-cpuid-from-a-read-only-source': update(({ ends }) => ({ type: snpPageTypes.cpuid, uaddr: ends - P }), {
+      code: 'EIO',
+      firmware: 0,
+    }),
+    'update-without-the-firmware': update(unchanged, { fd: NO_FD, code: 'EIO', firmware: 0 }),
+    'update-cannot-be-told': update(unchanged, { place: 'read-only', code: 'EFAULT', pages: 1 }),
+    'update-after-finish': update(unchanged, { at: 'finished', code: 'EIO', firmware: SEV_RET_INVALID_GUEST_STATE }),
+    'finish-before-start': finish(unchanged, { at: 'initialized' }),
+    'finish-cut-off': finish(unchanged, { place: 'cut-off', code: 'EFAULT' }),
     'finish-flags': finish(() => ({ flags: 1 })),
     'finish-with-an-id-block-nowhere': finish(({ source }) => ({ id_block_en: 1, id_auth_uaddr: source })),
     'finish-with-an-id-auth-nowhere': finish(({ source }) => ({ id_block_en: 1, id_block_uaddr: source })),
@@ -154,26 +149,19 @@ const refusals = defineCase<Refusal>({
       ({ source, ends }) => ({ id_block_en: 1, id_block_uaddr: source, id_auth_uaddr: ends - P + 1n }),
       { code: 'EFAULT' },
     ),
-    'finish-with-a-vcpu-and-no-firmware': finish(same, { vcpu: true, fd: NO_FD, code: 'EBADF' }),
-    'finish-again': finish(same, { at: 'finished', code: 'EIO', firmware: SEV_RET_INVALID_GUEST_STATE }),
-    'finish-again-with-a-vcpu': finish(same, {
+    'finish-with-a-vcpu-and-no-firmware': finish(unchanged, { vcpu: true, fd: NO_FD, code: 'EBADF' }),
+    'finish-again': finish(unchanged, { at: 'finished', code: 'EIO', firmware: SEV_RET_INVALID_GUEST_STATE }),
+    'finish-again-with-a-vcpu': finish(unchanged, {
       at: 'finished',
       vcpu: true,
       code: 'EIO',
       firmware: SEV_RET_INVALID_GUEST_STATE,
     }),
   },
-  async run(t, { at, command, values, place, fd, vcpu, code, firmware = UNTOUCHED, pages = 0 }) {
+  async run(t, { at, values, vcpu, pages = 0, ...refusal }) {
     const world = await SnpWorld.create(t, at);
     if (vcpu) await world.vcpu();
-    const outcome = await world.issue(command, {
-      values: values?.(world) ?? {},
-      error: UNTOUCHED,
-      ...(place && { place }),
-      ...(fd !== undefined && { fd }),
-    });
-    t.fails(outcome, code, command.name);
-    t.equal(outcome.out.error, firmware, 'what is in its error');
+    await world.op.isRefused(world.s.vm, refusal, values?.(world) ?? {});
     t.equal(t.host.mock?.guestPages ?? pages, pages, 'pages that the guest has');
   },
 });
@@ -201,6 +189,21 @@ const identified = defineCase({
     const { ret } = t.succeeds(await world.issue(KVM_SEV_SNP_LAUNCH_FINISH, { values }), 'finish');
     t.equal(ret, 0, 'what it returns');
     t.fails(await world.issue(KVM_SEV_SNP_LAUNCH_FINISH, { values }), 'EIO', 'finish again');
+  },
+});
+
+const again = defineCase({
+  name: 'launch-snp-finish-after-one-that-failed',
+  about:
+    'A finish seals the vCPUs before it looks at the identity block. Where that fails, the next finish is EINVAL, for the ' +
+    'vCPUs that are sealed (sev_es_sync_vmsa()).',
+  requires: SNP,
+  async run(t) {
+    const world = await SnpWorld.create(t, 'started');
+    await world.vcpu();
+    const wrong = { values: { id_block_en: 1 }, error: UNTOUCHED };
+    t.fails(await world.issue(KVM_SEV_SNP_LAUNCH_FINISH, wrong), 'EINVAL', 'finish without its identity block');
+    await world.op.isRefused(world.s.vm, { command: KVM_SEV_SNP_LAUNCH_FINISH, code: 'EINVAL' }, {});
   },
 });
 
@@ -287,4 +290,4 @@ const itsFd = defineCase<{ readonly closes: boolean; readonly vcpu: boolean; rea
   },
 });
 
-export const cases: readonly AnyCase[] = [refusals, versions, identified, none, accepted, stops, itsFd];
+export const cases: readonly AnyCase[] = [refusals, versions, identified, again, none, accepted, stops, itsFd];

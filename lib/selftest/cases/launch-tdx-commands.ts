@@ -23,6 +23,8 @@ import { type TdStage, type TdValues, TdWorld } from '../tdx-world.ts';
 const TDX = { vmType: 'tdx' } as const;
 const P = BigInt(PAGE_SIZE);
 const U64 = 1n << 64n;
+/** Where cpuid.nent ends, which is read by itself. */
+const NENT_ENDS = KVM_TDX_CAPABILITIES.struct.size - 4;
 const MAX_ENTRIES = 256;
 const ENHANCED = 7;
 const RTM = 1 << 11;
@@ -84,7 +86,7 @@ const cpuid = (others: Partial<Refusal>): Refusal => ({
   code: 'E2BIG',
   ...others,
 });
-const nothing = () => ({});
+const unchanged = () => ({});
 /** Refused before anything is written back, which would be EFAULT. */
 const UNWRITTEN = { place: 'read-only' } as const;
 
@@ -100,7 +102,12 @@ const refusals = defineCase<Refusal>({
     'command-with-an-error': capabilities({ hwError: 1n << 32n }),
     'command-of-a-vcpu-with-an-error': vcpu({ hwError: 1n << 32n }),
     'capabilities-flags': capabilities({ flags: 1 }),
-    'capabilities-cut-off': capabilities({ place: 'cut-off', code: 'EFAULT' }),
+    'capabilities-cut-off': capabilities({
+      values: () => new Uint8Array(NENT_ENDS),
+      place: 'cut-off',
+      code: 'EFAULT',
+    }),
+    'capabilities-cut-off-after-nent': capabilities({ place: 'cut-off', code: 'E2BIG' }),
     'capabilities-without-room': capabilities({ code: 'E2BIG' }),
     'capabilities-cannot-be-told': capabilities({
       values: () => KVM_TDX_CAPABILITIES.struct.encode({ cpuid: { nent: MAX_ENTRIES } }),
@@ -112,11 +119,15 @@ const refusals = defineCase<Refusal>({
       place: 'writable-end',
       code: 'EFAULT',
     }),
-    'init-flags': init(nothing, { flags: 1 }),
-    'init-again': init(nothing, { at: 'prepared' }),
+    'init-flags': init(unchanged, { flags: 1 }),
+    'init-again': init(unchanged, { at: 'prepared' }),
     'init-cut-off': init(() => ({ entries: [] }), { place: 'cut-off', code: 'EFAULT' }),
-    'init-entries-cut-off': init(nothing, { place: 'cut-off', code: 'EFAULT' }),
+    'init-entries-cut-off': init(unchanged, { place: 'cut-off', code: 'EFAULT' }),
     'init-of-257-entries': init(() => ({ nent: MAX_ENTRIES + 1 }), { code: 'E2BIG' }),
+    'init-of-257-entries-cut-off': init(() => ({ entries: [], nent: MAX_ENTRIES + 1 }), {
+      place: 'cut-off',
+      code: 'E2BIG',
+    }),
     'init-of-256-entries': init((w) => ({ entries: Array(MAX_ENTRIES).fill(w.entries()[0]) })),
     'init-reserved': init(() => ({ reserved: [...Array(11).fill(0n), 1n] })),
     'init-padding': init(() => ({ padding: 1 })),
@@ -131,19 +142,19 @@ const refusals = defineCase<Refusal>({
     'init-rtm': leaf(ENHANCED, { ebx: RTM }),
     'init-hle': leaf(ENHANCED, { ebx: HLE }),
     'init-waitpkg': leaf(ENHANCED, { ecx: WAITPKG }),
-    'init-a-bit-that-the-module-has': leaf(
+    'init-a-bit-that-cannot-be-chosen': leaf(
       CPUID_ADDRESS_SIZES,
       { eax: (1 << 24) | (48 << 16) },
       { firmware: TDX_OPERAND_INVALID },
     ),
     // The module's own word, for other leaves than the one that KVM looks at.
     'init-rtm-of-another-index': leaf(ENHANCED, { index: 5, ebx: RTM }, { firmware: TDX_OPERAND_INVALID, mock: true }),
-    'init-a-bit-of-another-leaf': leaf(1, { ebx: RTM }, { firmware: TDX_OPERAND_INVALID, mock: true }),
+    'init-such-a-bit-of-another-leaf': leaf(1, { ebx: RTM }, { firmware: TDX_OPERAND_INVALID, mock: true }),
     'init-vcpu-flags': vcpu({ flags: 1 }),
-    'memory-before-its-vcpu': memory(nothing, { at: 'prepared' }),
-    'memory-after-finalize': memory(nothing, { at: 'finalized' }),
-    'memory-flags': memory(nothing, { flags: KVM_TDX_MEASURE_MEMORY_REGION << 1 }),
-    'memory-cut-off': memory(nothing, { place: 'cut-off', code: 'EFAULT' }),
+    'memory-before-its-vcpu': memory(unchanged, { at: 'prepared' }),
+    'memory-after-finalize': memory(unchanged, { at: 'finalized' }),
+    'memory-flags': memory(unchanged, { flags: KVM_TDX_MEASURE_MEMORY_REGION << 1 }),
+    'memory-cut-off': memory(unchanged, { place: 'cut-off', code: 'EFAULT' }),
     'memory-misaligned-source': memory(({ source }) => ({ source_addr: source + 1n }), UNWRITTEN),
     'memory-misaligned-gpa': memory(({ s }) => ({ gpa: s.gpa(0) + 1n }), UNWRITTEN),
     'memory-of-no-pages': memory(() => ({ nr_pages: 0n }), UNWRITTEN),
@@ -154,7 +165,7 @@ const refusals = defineCase<Refusal>({
     'memory-to-the-shared-bit': memory(() => ({ gpa: (1n << 47n) - P, nr_pages: 2n }), UNWRITTEN),
     'memory-where-no-slot-is': memory(({ s }) => ({ gpa: s.gpa(-1) })),
     'memory-from-nowhere': memory(({ ends }) => ({ source_addr: ends }), { code: 'EFAULT' }),
-    'memory-cannot-be-told': memory(nothing, { place: 'read-only', code: 'EFAULT' }),
+    'memory-cannot-be-told': memory(unchanged, { place: 'read-only', code: 'EFAULT' }),
     'cpuid-cut-off': cpuid({ place: 'cut-off', code: 'EFAULT' }),
     'cpuid-without-room': cpuid({}),
     'cpuid-cannot-be-told': cpuid({ place: 'read-only', code: 'EFAULT' }),
@@ -204,7 +215,8 @@ const found = defineCase({
     t.equal(t.succeeds(await ask(offered), 'capabilities with just enough room').ret, 0, 'what that returns');
     t.fails(await ask(offered - 1), 'E2BIG', 'capabilities with room for one less');
     const entries = await w.tdx.cpuid(w.vcpu);
-    t.equal(entries.find((entry) => entry.function === CPUID_ADDRESS_SIZES)?.eax, 48 << 16, 'the address width');
+    const sizes = entries.find((entry) => entry.function === CPUID_ADDRESS_SIZES);
+    t.equal(((sizes?.eax ?? 0) >>> 16) & 0xff, 48, 'the address width');
     const list = (nent: number) => w.op.tdx(w.vcpu, KVM_TDX_GET_CPUID, { values: { nent } });
     t.fails(await list(entries.length - 1), 'E2BIG', 'CPUID with room for one less');
     t.equal((await w.op.left(KVM_TDX_GET_CPUID)).nent, entries.length, 'how many there are');

@@ -109,7 +109,7 @@ const sharedBit = defineCase<{ readonly addressWidth: 48 | 52; readonly bit: big
 
 const vcpus = defineCase({
   name: 'launch-tdx-runs-its-own-vcpus',
-  about: 'A vCPU runs once the TD is final and it is one of the TD’s: EINVAL before (tdx_vcpu_pre_run()).',
+  about: 'A vCPU runs once the TD is final and it is one of the TD’s: EINVAL before (tdx_vcpu_needs_initialization()).',
   requires: { ...TDX, mock: true },
   async run(t) {
     const vm = await t.unlaunchedVm('tdx');
@@ -161,7 +161,7 @@ const seamcall = defineCase({
   name: 'launch-tdx-then-a-failing-unmap',
   about:
     'A SEAMCALL that fails while a page is taken out of the secure EPT kills the VM: everything on it answers EIO, and the ' +
-    'page stays the TD’s until that is torn down (tdx_sept_remove_private_spte(), TDX_BUG_ON()).',
+    'page stays the TD’s until that is torn down (tdx_sept_remove_leaf_spte(), TDX_BUG_ON()).',
   requires: { ...CONVERTS, ...TDX, faults: true, guest: true, dialect: ['rfc-convert', 'attributes2'] },
   async run(t) {
     const s = await LaunchScenario.create(t, 'tdx');

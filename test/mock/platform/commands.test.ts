@@ -1,4 +1,4 @@
-/** Commands of SEV and TDX whose own struct the kernel cannot read or write: the seam lets no such pointer through. */
+/** Commands of SEV and TDX as no case can give them, and what the mocked hosts have: keys, attributes, memory to pin. */
 
 import { describe, expect, test } from 'vitest';
 import * as abi from '../../../lib/abi/index.ts';
@@ -8,7 +8,7 @@ import {
   type HostVm,
   type ProcessMemory,
 } from '../../../lib/mock/platform/index.ts';
-import { pinMemory } from '../../../lib/mock/platform/snp/pin-memory.ts';
+import { EncryptedRegions } from '../../../lib/mock/platform/snp/encrypted-regions.ts';
 import { numberArgument, type UserMemory } from '../../../lib/mock/process/index.ts';
 
 const POINTER = 0x10_0000n;
@@ -59,11 +59,27 @@ test('SEV-SNP offers what the first of its firmware did', () => {
   expect(attribute!(77n)).toBeUndefined();
 });
 
-test('SEV pins no more than the kernel counts in an int', () => {
-  const nothing = { pin: () => undefined } as unknown as ProcessMemory;
-  const pages = (count: bigint): unknown => pinMemory(nothing, 0x1000n, count << 12n, false);
-  expect(pages((1n << 31n) - 1n)).toBe(-abi.errno.ENOMEM);
-  expect(pages(1n << 31n)).toBe(-abi.errno.EINVAL);
+test('SEV pins as much as the host has, and as the process may lock', () => {
+  let pinned = 0;
+  const pin = (): (() => void) => {
+    pinned++;
+    return () => pinned--;
+  };
+  const regionsOf = (memlock: number | undefined) =>
+    new EncryptedRegions({ ramPages: 8, memlock, pin } as unknown as ProcessMemory);
+  const pages = (count: number): bigint => BigInt(count) << 12n;
+  const limited = regionsOf(4);
+  expect(limited.add(pages(16), pages(3))).toBe(0);
+  expect(limited.add(pages(32) - 1n, pages(1))).toBe(-abi.errno.ENOMEM);
+  expect(limited.add(pages(32), pages(6))).toBe(-abi.errno.EINVAL);
+  expect(limited.add(pages(32), pages(1))).toBe(0);
+  expect(limited.remove(pages(16), pages(3))).toBe(0);
+  expect(limited.add(pages(32) - 1n, pages(1))).toBe(0);
+  limited.removeAll();
+  expect(pinned).toBe(0);
+  const unlimited = regionsOf(undefined);
+  expect(unlimited.add(pages(16), pages(9))).toBe(-abi.errno.EINVAL);
+  expect(unlimited.add(pages(16), pages(8))).toBe(0);
 });
 
 describe('TDX', () => {

@@ -2,10 +2,12 @@
 
 import { createHash } from 'node:crypto';
 import {
+  SEV_RET_INVALID_ADDRESS,
   SEV_RET_INVALID_GUEST_STATE,
   SEV_RET_INVALID_LEN,
   SEV_RET_POLICY_FAILURE,
   SEV_RET_SUCCESS,
+  SEV_RET_UNSUPPORTED,
   SNP_POLICY_DEBUG,
   SNP_POLICY_MIGRATE_MA,
   SNP_POLICY_RSVD_MBO,
@@ -62,7 +64,12 @@ export class SnpContext {
 const legacyStates = { launching: 1, measured: 2, running: 3 } as const;
 
 /** Of a measurement: HMAC-SHA-256, which takes a key of the guest's owner, and a nonce. The mock has neither of the two. */
-export const MEASUREMENT_SIZE = 32 + 16;
+const MEASUREMENT_SIZE = 32 + 16;
+
+const BLOCK = 16n;
+
+/** SEV_POLICY_ES. */
+const POLICY_ES = 4;
 
 /** A guest of SEV or SEV-ES, which LAUNCH_START makes: its commands go by its handle. */
 export class LegacyContext {
@@ -87,23 +94,34 @@ export class LegacyContext {
     return this.#state === 'running';
   }
 
-  launchUpdate(contents: Uint8Array): number {
+  /** Encrypted where it lies, by blocks of 16 bytes. */
+  launchUpdate(address: bigint, contents: Uint8Array): number {
     if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
+    if (address % BLOCK !== 0n) return SEV_RET_INVALID_ADDRESS;
+    if (BigInt(contents.length) % BLOCK !== 0n) return SEV_RET_INVALID_LEN;
     this.#contents.update(contents);
     return SEV_RET_SUCCESS;
   }
 
-  /** Into `blob`, where there is one and it has room. */
-  launchMeasure(blob: Uint8Array | undefined): number {
+  launchUpdateVmsa(): number {
     if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
-    if (!blob || blob.length < MEASUREMENT_SIZE) return SEV_RET_INVALID_LEN;
-    blob.set(this.#contents.digest());
+    return this.policy & POLICY_ES ? SEV_RET_SUCCESS : SEV_RET_UNSUPPORTED;
+  }
+
+  /** Into `bytes`, where there are enough; otherwise `length` is what it takes. */
+  launchMeasure(into: { readonly bytes: Uint8Array | undefined; length: number }): number {
+    if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
+    if (!into.bytes || into.bytes.length < MEASUREMENT_SIZE) {
+      into.length = MEASUREMENT_SIZE;
+      return SEV_RET_INVALID_LEN;
+    }
+    into.bytes.set(this.#contents.digest());
     this.#state = 'measured';
     return SEV_RET_SUCCESS;
   }
 
   launchFinish(): number {
-    if (this.isRunning) return SEV_RET_INVALID_GUEST_STATE;
+    if (this.#state !== 'measured') return SEV_RET_INVALID_GUEST_STATE;
     this.#state = 'running';
     return SEV_RET_SUCCESS;
   }

@@ -10,8 +10,7 @@ import {
 import { KVM_X86_SEV_ES_VM } from '../../../abi/kvm.ts';
 import { SEV_RET_ASID_OWNED, SEV_RET_SUCCESS } from '../../../abi/sev-errors.ts';
 import { type Call, copyBlob, issue, MAX_BLOB, putBack, struct } from './call.ts';
-import { LegacyContext, MEASUREMENT_SIZE } from './firmware.ts';
-import { pinMemory } from './pin-memory.ts';
+import { LegacyContext } from './firmware.ts';
 
 export function legacyStart(call: Call): number {
   const { guest } = call;
@@ -34,7 +33,7 @@ export function legacyStart(call: Call): number {
 const optionalBlob = (call: Call, address: bigint, size: number): number =>
   address === 0n ? 0 : copyBlob(call, address, size);
 
-/** To the guest that a launch has begun; without one KVM has no fd of the firmware. */
+/** To the guest that a launch has begun. Without one KVM looks for the firmware behind fd 0. */
 function issueTo(call: Call, command: (context: LegacyContext) => number): number {
   const { legacy } = call.guest;
   return legacy ? issue(call, () => command(legacy), legacy.fd) : -errno.EBADF;
@@ -46,10 +45,10 @@ export function legacyUpdateData(call: Call): number {
   if (guest.asid === undefined) return -errno.ENOTTY;
   const values = struct(call, KVM_SEV_LAUNCH_UPDATE_DATA);
   if (!values) return -errno.EFAULT;
-  const { process } = guest.vm;
-  const unpin = pinMemory(process, values.uaddr, BigInt(values.len), true);
+  const { uaddr, len } = values;
+  const unpin = guest.regions.pin(uaddr, BigInt(len), true);
   if (typeof unpin === 'number') return unpin;
-  const refusal = issueTo(call, (context) => context.launchUpdate(process.read(values.uaddr, values.len)!));
+  const refusal = issueTo(call, (context) => context.launchUpdate(uaddr, guest.vm.process.read(uaddr, len)!));
   unpin();
   return refusal;
 }
@@ -57,25 +56,22 @@ export function legacyUpdateData(call: Call): number {
 export function legacyUpdateVmsa(call: Call): number {
   const { guest } = call;
   if (guest.asid === undefined || guest.vm.type !== KVM_X86_SEV_ES_VM) return -errno.ENOTTY;
-  if (guest.vm.createdVcpus === 0) return 0;
-  const refusal = issueTo(call, (context) => context.launchUpdate(new Uint8Array()));
-  if (refusal === 0) guest.sealVcpus();
-  return refusal;
+  return guest.sealVcpus(() => issueTo(call, (context) => context.launchUpdateVmsa()));
 }
 
-/** Asked with no length, the firmware refuses and tells it. */
 export function legacyMeasure(call: Call): number {
   const { guest } = call;
   if (guest.asid === undefined) return -errno.ENOTTY;
   const values = struct(call, KVM_SEV_LAUNCH_MEASURE);
   if (!values) return -errno.EFAULT;
-  const hasPlace = values.uaddr !== 0n;
+  const asksForLength = values.len === 0;
+  const hasPlace = !asksForLength && values.uaddr !== 0n;
   if (hasPlace && values.len > MAX_BLOB) return -errno.EINVAL;
-  const blob = hasPlace ? new Uint8Array(values.len) : undefined;
-  const refusal = issueTo(call, (context) => context.launchMeasure(blob));
-  if (refusal !== 0 && values.len !== 0) return refusal;
-  const isTold = refusal !== 0 || guest.vm.process.write(values.uaddr, blob!);
-  const untold = putBack(call, KVM_SEV_LAUNCH_MEASURE, { ...values, len: MEASUREMENT_SIZE });
+  const measurement = { bytes: hasPlace ? new Uint8Array(values.len) : undefined, length: values.len };
+  const refusal = issueTo(call, (context) => context.launchMeasure(measurement));
+  if (refusal !== 0 && !asksForLength) return refusal;
+  const isTold = !measurement.bytes || guest.vm.process.write(values.uaddr, measurement.bytes);
+  const untold = putBack(call, KVM_SEV_LAUNCH_MEASURE, { ...values, len: measurement.length });
   return untold === 0 && isTold ? refusal : -errno.EFAULT;
 }
 

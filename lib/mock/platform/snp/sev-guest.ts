@@ -4,6 +4,7 @@ import type { Folio } from '../../memory.ts';
 import type { HostVm } from '../guest-hardware.ts';
 import type { Platform } from '../platform.ts';
 import type { Asids } from './asids.ts';
+import type { EncryptedRegions } from './encrypted-regions.ts';
 import type { LegacyContext, SnpContext } from './firmware.ts';
 import type { Rmp } from './rmp.ts';
 
@@ -27,8 +28,12 @@ export interface SevGuest {
   context: SnpContext | undefined;
   /** The same of SEV and SEV-ES. */
   legacy: LegacyContext | undefined;
+  readonly regions: EncryptedRegions;
   readonly isSnp: boolean;
   needsInitialization(): boolean;
-  /** Encrypts the registers of all vCPUs there are. */
-  sealVcpus(): void;
+  /**
+   * Encrypts the registers of all vCPUs there are, each by `encrypt`, and stops at the first refusal: 0, or -errno. One
+   * that is sealed is EINVAL (sev_es_sync_vmsa()).
+   */
+  sealVcpus(encrypt: () => number): number;
 }

@@ -67,8 +67,13 @@ export class SevHardware implements GuestHardware, SevGuest {
     return 0;
   }
 
-  sealVcpus(): void {
-    for (const id of this.#vcpus) this.sealed.add(id);
+  sealVcpus(encrypt: () => number): number {
+    for (const id of this.#vcpus) {
+      const refusal = this.sealed.has(id) ? -errno.EINVAL : encrypt();
+      if (refusal !== 0) return refusal;
+      this.sealed.add(id);
+    }
+    return 0;
   }
 
   /** sev_gmem_make_private(). */

@@ -50,9 +50,9 @@ export function launchUpdate(call: Call): number {
   const pages = Number(len / BigInt(PAGE_SIZE));
   // What the firmware said is told only where not even the first page was taken.
   const inside: Call = { ...call, error: 0 };
-  const done = vm.populate(gfn, pages, hasSource ? uaddr : undefined, (at, folio, source) =>
-    addPage(inside, at, folio, source, isZero),
-  );
+  // Values of CPUID come back corrected, where the firmware refuses them.
+  const source = hasSource ? { address: uaddr, writable: type === snpPageTypes.cpuid } : undefined;
+  const done = vm.populate(gfn, pages, source, (at, folio, contents) => addPage(inside, at, folio, contents, isZero));
   if (done < 0) {
     call.error = inside.error;
     return -errno.EIO;
@@ -94,11 +94,8 @@ export function launchFinish(call: Call): number {
   if (!values) return -errno.EFAULT;
   if (values.flags !== 0) return -errno.EINVAL;
   // The vCPUs are sealed first, whatever becomes of the rest.
-  if (guest.vm.createdVcpus > 0) {
-    const refusal = issue(call, () => context.launchUpdate());
-    if (refusal !== 0) return refusal;
-    guest.sealVcpus();
-  }
+  const unsealed = guest.sealVcpus(() => issue(call, () => context.launchUpdate()));
+  if (unsealed !== 0) return unsealed;
   if (values.id_block_en !== 0) {
     const refusal = copyBlob(call, values.id_block_uaddr, ID_BLOCK) || copyBlob(call, values.id_auth_uaddr, ID_AUTH);
     if (refusal !== 0) return refusal;

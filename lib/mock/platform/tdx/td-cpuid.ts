@@ -1,8 +1,10 @@
 /** KVM_TDX_CAPABILITIES and KVM_TDX_GET_CPUID: what a TD may be given, and what it was given. */
 
 import { errno } from '../../../abi/errno.ts';
+import { u32 } from '../../../abi/struct.ts';
 import { KVM_TDX_CAPABILITIES, kvm_cpuid_entry2 } from '../../../abi/tdx.ts';
 import { kvm_cpuid2 } from '../../../abi/vcpu.ts';
+import type { ProcessMemory } from '../guest-hardware.ts';
 import {
   CONFIGURABLE,
   type CpuidEntry,
@@ -22,16 +24,23 @@ function encode(header: Uint8Array, entries: readonly CpuidEntry[]): Uint8Array 
   return bytes;
 }
 
-/** Where the kvm_cpuid2 stands in a struct that ends in one. */
-export const cpuidAt = (struct: { readonly size: number }): number => struct.size - kvm_cpuid2.size;
+/** get_user() of cpuid.nent in a struct that ends in a kvm_cpuid2; undefined for EFAULT. */
+export function entriesAsked(
+  process: ProcessMemory,
+  data: bigint,
+  { size }: { readonly size: number },
+): number | undefined {
+  const bytes = process.read(data + BigInt(size - kvm_cpuid2.size), u32.size);
+  return bytes && u32.read(new DataView(bytes.buffer), 0);
+}
 
 export function getCapabilities({ td, flags, data }: TdCall): number {
   const { process } = td.vm;
   const { struct } = KVM_TDX_CAPABILITIES;
   if (flags !== 0) return -errno.EINVAL;
-  const head = process.read(data + BigInt(cpuidAt(struct)), kvm_cpuid2.size);
-  if (!head) return -errno.EFAULT;
-  if (kvm_cpuid2.decode(head).nent < CONFIGURABLE.length) return -errno.E2BIG;
+  const room = entriesAsked(process, data, struct);
+  if (room === undefined) return -errno.EFAULT;
+  if (room < CONFIGURABLE.length) return -errno.E2BIG;
   const header = struct.encode({
     supported_attrs: SUPPORTED_ATTRIBUTES,
     supported_xfam: SUPPORTED_XFAM,

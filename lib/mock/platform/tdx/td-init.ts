@@ -3,7 +3,6 @@
 import { errno } from '../../../abi/errno.ts';
 import { CPUID_ADDRESS_SIZES, KVM_TDX_INIT_VM, kvm_cpuid_entry2, tdxSharedBits } from '../../../abi/tdx.ts';
 import { TDX_OPERAND_INVALID } from '../../../abi/tdx-status.ts';
-import { kvm_cpuid2 } from '../../../abi/vcpu.ts';
 import {
   addressWidth,
   CONFIGURABLE,
@@ -15,7 +14,7 @@ import {
   SUPPORTED_XFAM,
 } from './module.ts';
 import type { TdCall } from './td.ts';
-import { cpuidAt } from './td-cpuid.ts';
+import { entriesAsked } from './td-cpuid.ts';
 
 /** KVM_MAX_CPUID_ENTRIES. */
 const MAX_ENTRIES = 256;
@@ -25,14 +24,13 @@ export function initVm(call: TdCall): number {
   const { struct } = KVM_TDX_INIT_VM;
   if (td.parameters) return -errno.EINVAL;
   if (flags !== 0) return -errno.EINVAL;
-  const head = td.vm.process.read(data + BigInt(cpuidAt(struct)), kvm_cpuid2.size);
-  if (!head) return -errno.EFAULT;
-  const { nent, padding } = kvm_cpuid2.decode(head);
+  const nent = entriesAsked(td.vm.process, data, struct);
+  if (nent === undefined) return -errno.EFAULT;
   if (nent > MAX_ENTRIES) return -errno.E2BIG;
   const bytes = td.vm.process.read(data, struct.size + nent * kvm_cpuid_entry2.size);
   if (!bytes) return -errno.EFAULT;
-  const { attributes, xfam, reserved } = struct.decode(bytes);
-  if (reserved.some((word) => word !== 0n) || padding !== 0) return -errno.EINVAL;
+  const { attributes, xfam, reserved, cpuid: list } = struct.decode(bytes);
+  if (reserved.some((word) => word !== 0n) || list.padding !== 0) return -errno.EINVAL;
   if (attributes & ~SUPPORTED_ATTRIBUTES || xfam & ~SUPPORTED_XFAM) return -errno.EINVAL;
   const cpuid = entriesIn(bytes.subarray(struct.size), nent);
   const sharedBit = sharedBitFor(cpuid);

@@ -40,7 +40,8 @@ function isValid({ vm, sharedBit }: Td, { source_addr, gpa, nr_pages }: Region):
 }
 
 function addPage(td: Td, gpa: bigint, source: bigint): number {
-  const done = td.vm.populate(toPages(gpa), 1, source === 0n ? undefined : source, (gfn, folio, contents) => {
+  const from = source === 0n ? undefined : { address: source, writable: false };
+  const done = td.vm.populate(toPages(gpa), 1, from, (gfn, folio, contents) => {
     if (!td.addPage(gfn, folio)) return -errno.EIO;
     if (contents) folio.bytes.set(contents);
     td.vm.mapPrivate(gfn, folio);
