@@ -13,13 +13,13 @@ import { openFiles } from './open-files.ts';
 
 const NO_SUCH_FD = 1_000_000;
 const PAGE = 4096;
-const CALLS = 100_000;
+const CALLS = 60_000;
 /** What V8 counts may grow by 25 bytes a call: hardly more than the smallest thing that a call could forget. */
 const MAY_GROW = 25 * CALLS;
 /** The process as a whole is not as steady: the collector takes memory from the system, and gives it back, as it likes. */
-const PROCESS_MAY_GROW = 20 * 1024 * 1024;
+const PROCESS_MAY_GROW = 16 * 1024 * 1024;
 /** Enough to tell one forgotten op, some hundred bytes, from that. */
-const MANY_CALLS = 3 * CALLS;
+const MANY_CALLS = 200_000;
 /** For jobs of two calls. */
 const PAIRS = CALLS / 2;
 /** As many in flight at a time. */
