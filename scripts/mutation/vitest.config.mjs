@@ -15,9 +15,7 @@ export default defineConfig({
     isolate: false,
     bail: 1,
     reporters: ['dot'],
-    include: ['test/{mock,kvm,contract,host,guest-memfd,guest-ram,bad-input,lifecycle}/**/*.test.ts'],
-    // They replace modules, or run what is compiled.
-    exclude: ['test/host/open.test.ts', 'test/lifecycle/{leaks,workers}.test.ts'],
+    include: ['test/{mock,kvm,contract,guest-memfd,guest-ram}/**/*.test.ts'],
     setupFiles: [join(import.meta.dirname, 'in-force.mjs')],
     restoreMocks: true,
     env: { GMEM_INVARIANTS: '1' },
