@@ -122,6 +122,10 @@ const refusals = defineCase<Refusal>({
     'init-flags': init(unchanged, { flags: 1 }),
     'init-again': init(unchanged, { at: 'prepared' }),
     'init-cut-off': init(() => ({ entries: [] }), { place: 'cut-off', code: 'EFAULT' }),
+    'init-cut-off-in-nent': {
+      ...init(unchanged, { place: 'cut-off', code: 'EFAULT' }),
+      values: (w) => w.init({ entries: [] }).subarray(0, -4),
+    },
     'init-entries-cut-off': init(unchanged, { place: 'cut-off', code: 'EFAULT' }),
     'init-of-257-entries': init(() => ({ nent: MAX_ENTRIES + 1 }), { code: 'E2BIG' }),
     'init-of-257-entries-cut-off': init(() => ({ entries: [], nent: MAX_ENTRIES + 1 }), {
