@@ -1,3 +1,3 @@
 import { onMocked } from '../every-case.ts';
 
-onMocked('inplace-v13', 'sev-snp');
+await onMocked('inplace-v13', 'sev-snp');

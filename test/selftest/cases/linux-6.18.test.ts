@@ -1,3 +1,3 @@
 import { onMocked } from '../every-case.ts';
 
-onMocked('linux-6.18', 'software-protected');
+await onMocked('linux-6.18', 'software-protected');

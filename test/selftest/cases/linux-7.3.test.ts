@@ -1,3 +1,3 @@
 import { onMocked } from '../every-case.ts';
 
-onMocked('linux-7.3', 'tdx');
+await onMocked('linux-7.3', 'tdx');

@@ -1,3 +1,3 @@
 import { onMocked } from '../every-case.ts';
 
-onMocked('rfc-v2', 'software-protected');
+await onMocked('rfc-v2', 'software-protected');
