@@ -1,5 +1,6 @@
 export * from './capabilities.ts';
 export * from './command.ts';
+export * from './cpuid-list.ts';
 export * from './encrypt-op.ts';
 export * from './errno.ts';
 export * from './guest-memfd.ts';

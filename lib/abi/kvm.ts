@@ -85,3 +85,6 @@ export const KVM_CREATE_GUEST_MEMFD = iowr(
   struct('kvm_create_guest_memfd', { size: u64, flags: u64, reserved: array(u64, 6) }),
   { returns: 'fd', capability: 'KVM_CAP_GUEST_MEMFD', since: '6.8' },
 );
+
+/** Pins of the I/O APIC, which userspace emulates with KVM_CAP_SPLIT_IRQCHIP. Source: arch/x86/include/uapi/asm/kvm.h. */
+export const KVM_IOAPIC_NUM_PINS = 24;

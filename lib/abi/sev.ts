@@ -134,3 +134,18 @@ export const KVM_X86_GRP_SEV = 1;
 export const KVM_X86_SEV_VMSA_FEATURES = 0n;
 export const KVM_X86_SNP_POLICY_BITS = 1n;
 export const KVM_X86_SEV_SNP_REQ_CERTS = 2n;
+
+/** SVM_SEV_FEAT_DEBUG_SWAP, a VMSA feature. Source: arch/x86/include/asm/svm.h. */
+export const SVM_SEV_FEAT_DEBUG_SWAP = 1n << 5n;
+
+/** Bytes of an identity block and of what authenticates it. Source: arch/x86/include/uapi/asm/kvm.h. */
+export const KVM_SEV_SNP_ID_BLOCK_SIZE = 96;
+export const KVM_SEV_SNP_ID_AUTH_SIZE = 4096;
+
+/** Policy of a SEV guest, the longest blob that the firmware is given, and what KVM_SEV_GUEST_STATUS tells. Source: include/linux/psp-sev.h and the SEV API. */
+export const SEV_POLICY_NODBG = 1;
+export const SEV_POLICY_ES = 4;
+export const SEV_FW_BLOB_MAX_SIZE = 0x4000;
+export const sevGuestStates = { launching: 1, measured: 2, running: 3 } as const;
+/** Bytes of a measurement: HMAC-SHA-256, and a nonce. */
+export const SEV_MEASUREMENT_SIZE = 32 + 16;

@@ -83,5 +83,17 @@ export const TDX_TD_ATTR_SEPT_VE_DISABLE = 1n << 28n;
 
 /** CPUID leaf whose EAX[23:16] holds the guest's address width, which decides where the shared bit is. */
 export const CPUID_ADDRESS_SIZES = 0x8000_0008;
+/** All bits of it. */
+export const CPUID_ADDRESS_WIDTH = 0x00ff_0000;
+const WIDTH_SHIFT = 16;
+/** tdx_get_guest_phys_addr_bits() and tdx_set_guest_phys_addr_bits(). */
+export const addressWidthOf = (eax: number): number => (eax & CPUID_ADDRESS_WIDTH) >>> WIDTH_SHIFT;
+export const withAddressWidth = (eax: number, width: number): number =>
+  ((eax & ~CPUID_ADDRESS_WIDTH) | (width << WIDTH_SHIFT)) >>> 0;
 /** GPAW-48 and GPAW-52. Source: TDX_SHARED_BIT_PWL_4 and _5, arch/x86/kvm/vmx/tdx.c. */
 export const tdxSharedBits: Readonly<Record<number, bigint>> = { 48: 1n << 47n, 52: 1n << 51n };
+
+/** Features in leaf 7 that KVM offers to no TD: in EBX, and in ECX. Source: arch/x86/kvm/vmx/tdx.c, tdx_unsupported_cpuid(). */
+export const CPUID_7_EBX_HLE = 1 << 4;
+export const CPUID_7_EBX_RTM = 1 << 11;
+export const CPUID_7_ECX_WAITPKG = 1 << 5;

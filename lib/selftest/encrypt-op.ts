@@ -54,6 +54,9 @@ export interface SevRefusal {
 /** What stands in `error` where no command of the firmware's has put something else there. */
 export const UNTOUCHED = 0x5555;
 
+/** One that no kernel has. */
+export const UNKNOWN_COMMAND: AnyCommand = { on: 'vm', name: 'unknown', id: 0x7fff };
+
 /** More than the largest struct with 257 CPUID entries behind it. */
 const ROOM = 4 * PAGE_SIZE;
 
@@ -114,14 +117,9 @@ export class EncryptOp {
 
   /** What the last command left in its struct, where that can be written. */
   async left<C extends StructCommand>({ struct }: C): Promise<ReturnType<C['struct']['decode']>> {
-    return struct.decode(await this.bytes(struct.size)) as ReturnType<C['struct']['decode']>;
-  }
-
-  /** As `left`, undecoded. */
-  async bytes(size: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(size);
+    const bytes = new Uint8Array(struct.size);
     await this.#t.host.raw.syscalls.copyOut(this.#address, bytes);
-    return bytes;
+    return struct.decode(bytes) as ReturnType<C['struct']['decode']>;
   }
 
   async #put(struct: AnyCommand['struct'], { values = {}, place = 'anywhere' }: Arguments): Promise<bigint> {

@@ -9,6 +9,10 @@ import {
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
+  SEV_MEASUREMENT_SIZE,
+  SEV_POLICY_ES,
+  SEV_POLICY_NODBG,
+  sevGuestStates,
 } from '../abi/index.ts';
 import type { Vm, VmType } from '../kvm/index.ts';
 import { anonymous, endOfMemory } from './bare.ts';
@@ -18,14 +22,7 @@ import { EncryptOp, type SevArguments } from './encrypt-op.ts';
 export type Sev = Extract<VmType, 'sev' | 'sev-es'>;
 export const SEV_TYPES: Readonly<Record<Sev, Sev>> = { sev: 'sev', 'sev-es': 'sev-es' };
 
-/** GSTATE_* of the firmware. */
-export const gstates = { launching: 1, measured: 2, running: 3 } as const;
-
-/** SEV_POLICY_NO_DBG, and SEV_POLICY_ES for guests of that. */
-export const policyOf = (type: Sev): number => (type === 'sev' ? 1 : 1 | 4);
-
-/** Bytes of a measurement: HMAC-SHA-256 and a nonce. */
-export const MEASUREMENT = 48;
+export const policyOf = (type: Sev): number => (type === 'sev' ? SEV_POLICY_NODBG : SEV_POLICY_NODBG | SEV_POLICY_ES);
 
 export class SevWorld {
   readonly vm: Vm;
@@ -72,10 +69,14 @@ export class SevWorld {
     await this.done(KVM_SEV_LAUNCH_START, { policy: policyOf(this.#type) });
   }
 
-  async isAt(state: keyof typeof gstates, what: string): Promise<void> {
+  async isAt(state: keyof typeof sevGuestStates, what: string): Promise<void> {
     await this.done(KVM_SEV_GUEST_STATUS);
     const status = await this.op.left(KVM_SEV_GUEST_STATUS);
-    this.#t.equal([status.policy, status.state], [policyOf(this.#type), gstates[state]], `policy and state ${what}`);
+    this.#t.equal(
+      [status.policy, status.state],
+      [policyOf(this.#type), sevGuestStates[state]],
+      `policy and state ${what}`,
+    );
     this.#t.ok(status.handle !== 0, 'the firmware has a number for the guest');
   }
 
@@ -89,7 +90,7 @@ export class SevWorld {
 
   /** What must come before finish. */
   async measures(): Promise<void> {
-    await this.done(KVM_SEV_LAUNCH_MEASURE, { uaddr: this.memory, len: MEASUREMENT });
+    await this.done(KVM_SEV_LAUNCH_MEASURE, { uaddr: this.memory, len: SEV_MEASUREMENT_SIZE });
   }
 
   async vcpu(): Promise<void> {

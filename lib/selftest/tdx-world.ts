@@ -1,7 +1,15 @@
 /** The fixture of cases about single commands of TDX: a TD at some point of its launch, and what commands point to. */
 
-import { CPUID_ADDRESS_SIZES, KVM_TDX_INIT_VM, kvm_cpuid_entry2, PAGE_SIZE } from '../abi/index.ts';
-import { type CpuidEntry, type TdxCapabilities, type TdxGuest, tdxGuest, type Vcpu } from '../kvm/index.ts';
+import {
+  CPUID_ADDRESS_SIZES,
+  type CpuidEntry,
+  KVM_IOAPIC_NUM_PINS,
+  KVM_TDX_INIT_VM,
+  PAGE_SIZE,
+  withAddressWidth,
+  withCpuidEntries,
+} from '../abi/index.ts';
+import { type TdxCapabilities, type TdxGuest, tdxGuest, type Vcpu } from '../kvm/index.ts';
 import { anonymous, endOfMemory } from './bare.ts';
 import type { T } from './context.ts';
 import { EncryptOp } from './encrypt-op.ts';
@@ -11,8 +19,7 @@ import { LaunchScenario } from './launch-scenario.ts';
 export type TdStage = 'made' | 'prepared' | 'ready' | 'finalized';
 
 const P = BigInt(PAGE_SIZE);
-const PINS = 24;
-const WIDTH = 48;
+const SIZES = { eax: withAddressWidth(0, 48) };
 const EMPTY = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
 
 export interface TdValues {
@@ -74,7 +81,7 @@ export class TdWorld {
   }
 
   async makeVcpu(): Promise<void> {
-    await this.s.vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', [PINS]);
+    await this.s.vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', [KVM_IOAPIC_NUM_PINS]);
     const vcpu = await this.s.vm.createVcpu();
     this.#t.defer(() => vcpu.close());
     this.#vcpu = vcpu;
@@ -89,14 +96,13 @@ export class TdWorld {
   init({ entries = this.entries(), reserved = [], padding = 0, nent, ...values }: TdValues = {}): Uint8Array {
     const { attributes, xfam } = this.capabilities;
     const cpuid = { nent: nent ?? entries.length, padding };
-    const header = KVM_TDX_INIT_VM.struct.encode({ attributes, xfam, ...values, reserved, cpuid });
-    return Buffer.concat([header, ...entries.map((entry) => kvm_cpuid_entry2.encode(entry))]);
+    return withCpuidEntries(KVM_TDX_INIT_VM.struct, { attributes, xfam, ...values, reserved, cpuid }, entries);
   }
 
   /** Every entry that can be chosen; `change` of one leaf. */
-  entries(leaf = CPUID_ADDRESS_SIZES, change: Partial<CpuidEntry> = { eax: WIDTH << 16 }): Partial<CpuidEntry>[] {
+  entries(leaf = CPUID_ADDRESS_SIZES, change: Partial<CpuidEntry> = SIZES): Partial<CpuidEntry>[] {
     return this.capabilities.cpuid.map((entry) => {
-      const sizes = entry.function === CPUID_ADDRESS_SIZES ? { eax: WIDTH << 16 } : {};
+      const sizes = entry.function === CPUID_ADDRESS_SIZES ? SIZES : {};
       return { ...entry, ...EMPTY, ...sizes, ...(entry.function === leaf && change) };
     });
   }

@@ -1,4 +1,4 @@
-export type { CpuidEntry } from './cpuid-list.ts';
+export type { CpuidEntry } from '../../abi/cpuid-list.ts';
 export { LAUNCHABLE, type Launched, type LaunchOptions, launch, tryLaunch } from './launch.ts';
 export type { LaunchRegion } from './region.ts';
 export { type SevGuest, type SevInitOptions, type SnpFinishOptions, type SnpStartOptions, sevGuest } from './sev.ts';

@@ -1,6 +1,8 @@
 /** From an empty confidential VM to one that runs: the commands of its type in their order. */
 
+import { withCpuidEntries } from '../../abi/cpuid-list.ts';
 import { checkInteger, checkOptions, wrongType } from '../../abi/invalid.ts';
+import { KVM_IOAPIC_NUM_PINS } from '../../abi/kvm.ts';
 import { KVM_SET_CPUID2, kvm_cpuid2 } from '../../abi/vcpu.ts';
 import {
   type Context,
@@ -17,7 +19,6 @@ import {
 import { Vcpu } from '../vcpu.ts';
 import { Vm } from '../vm.ts';
 import { checkVm } from './check-vm.ts';
-import { withEntries } from './cpuid-list.ts';
 import { checkLaunchRegion, type LaunchRegion } from './region.ts';
 import { type SevInitOptions, type SnpFinishOptions, type SnpStartOptions, sevGuest } from './sev.ts';
 import { type TdInitOptions, type TdxGuest, tdxGuest } from './tdx.ts';
@@ -39,8 +40,6 @@ export interface Launched {
 
 export const LAUNCHABLE: readonly VmType[] = ['snp', 'tdx'];
 
-/** Pins of the I/O APIC that userspace would emulate; KVM itself has none with a split irqchip. */
-const IOAPIC_PINS = 24;
 const MAX_VCPUS = 4096;
 
 /**
@@ -137,7 +136,7 @@ function launchTd(vm: Vm, checked: Checked, made: Vcpu[]): Promise<Result<void>>
     throw wrongType('options.vcpus', 'at least 1 where there is memory: a TD is given it through a vCPU', 0);
   }
   return inOrder(
-    () => vm.tryEnableCap('KVM_CAP_SPLIT_IRQCHIP', [IOAPIC_PINS]),
+    () => vm.tryEnableCap('KVM_CAP_SPLIT_IRQCHIP', [KVM_IOAPIC_NUM_PINS]),
     () => tdx.tryInit(checked.tdx ?? {}),
     () => addVcpus(vm, checked, made),
     () => inOrder(...made.map((vcpu) => () => showTdCpu(tdx, Vm.internals(vm).context, vcpu))),
@@ -152,7 +151,7 @@ async function showTdCpu(tdx: TdxGuest, { syscalls }: Context, vcpu: Vcpu): Prom
   const entries = await tdx.tryCpuid(vcpu);
   if (!entries.ok) return entries;
   const { number } = Vcpu.internals(vcpu);
-  const bytes = withEntries(kvm_cpuid2, { nent: entries.value.length }, entries.value);
+  const bytes = withCpuidEntries(kvm_cpuid2, { nent: entries.value.length }, entries.value);
   const shown = await issue(syscalls, number, prepareIoctl(number, KVM_SET_CPUID2, bytes));
   return shown.ok ? success(undefined) : shown;
 }

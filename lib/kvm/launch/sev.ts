@@ -12,6 +12,8 @@ import {
 import { PAGE_SIZE } from '../../abi/linux.ts';
 import {
   KVM_SEV_INIT2,
+  KVM_SEV_SNP_ID_AUTH_SIZE,
+  KVM_SEV_SNP_ID_BLOCK_SIZE,
   KVM_SEV_SNP_LAUNCH_FINISH,
   KVM_SEV_SNP_LAUNCH_START,
   KVM_SEV_SNP_LAUNCH_UPDATE,
@@ -53,8 +55,6 @@ export interface SnpFinishOptions {
   readonly vcekDisabled?: boolean;
 }
 
-const ID_BLOCK = 96;
-const ID_AUTH = 4096;
 const PAGE = BigInt(PAGE_SIZE);
 
 /** Made by `sevGuest()`. The order is init, vCPUs, start, update, finish; `launch()` does all of it. */
@@ -232,8 +232,8 @@ function checkFinish(options: SnpFinishOptions) {
     if (typeof value !== 'boolean') throw wrongType(`options.${name}`, 'a boolean', value);
   }
   const id = new Uint8Array(2 * PAGE_SIZE);
-  id.set(bytesOf('options.idBlock', idBlock, ID_BLOCK));
-  id.set(bytesOf('options.idAuth', idAuth, ID_AUTH), PAGE_SIZE);
+  id.set(bytesOf('options.idBlock', idBlock, KVM_SEV_SNP_ID_BLOCK_SIZE));
+  id.set(bytesOf('options.idAuth', idAuth, KVM_SEV_SNP_ID_AUTH_SIZE), PAGE_SIZE);
   const values = {
     id_block_en: idBlock ? 1 : 0,
     auth_key_en: authKey ? 1 : 0,

@@ -1,14 +1,11 @@
 /** Which CPUID a TD is given: of what userspace decides about, what KVM can show. */
 
-import { CPUID_ADDRESS_SIZES, TDX_TD_ATTR_SEPT_VE_DISABLE } from '../../abi/tdx.ts';
-import type { CpuidEntry } from './cpuid-list.ts';
+import type { CpuidEntry } from '../../abi/cpuid-list.ts';
+import { CPUID_ADDRESS_SIZES, TDX_TD_ATTR_SEPT_VE_DISABLE, withAddressWidth } from '../../abi/tdx.ts';
 
 export type AddressWidth = 48 | 52;
 
 const REGISTERS = ['eax', 'ebx', 'ecx', 'edx'] as const;
-/** EAX[23:16] of CPUID_ADDRESS_SIZES. */
-const WIDTH_SHIFT = 16;
-const WIDTH_MASK = 0xff << WIDTH_SHIFT;
 
 /** `configurable`: by leaf, the bits that may be chosen. The address width must be, and is KVM's own reading of a leaf. */
 export function configurableCpuid(
@@ -21,7 +18,7 @@ export function configurableCpuid(
     const chosen = { ...may };
     for (const register of REGISTERS) chosen[register] = (may[register] & (can?.[register] ?? 0)) >>> 0;
     if (may.function === CPUID_ADDRESS_SIZES) {
-      chosen.eax = ((chosen.eax & ~WIDTH_MASK) | (width << WIDTH_SHIFT)) >>> 0;
+      chosen.eax = withAddressWidth(chosen.eax, width);
     }
     return chosen;
   });

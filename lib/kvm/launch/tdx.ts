@@ -1,5 +1,6 @@
 /** Bringing up a TD of Intel TDX, step by step. */
 
+import { type CpuidEntry, cpuidEntriesOf, KVM_MAX_CPUID_ENTRIES, withCpuidEntries } from '../../abi/cpuid-list.ts';
 import {
   checkBigint,
   checkBytes,
@@ -26,7 +27,6 @@ import { Vcpu } from '../vcpu.ts';
 import type { Vm } from '../vm.ts';
 import { checkVm } from './check-vm.ts';
 import { tdxBytes, tdxCommand } from './command.ts';
-import { type CpuidEntry, entriesOf, MAX_ENTRIES, withEntries } from './cpuid-list.ts';
 import { checkLaunchRegion, type LaunchRegion } from './region.ts';
 import { withScratch } from './scratch.ts';
 import { type AddressWidth, configurableCpuid, defaultAttributes } from './td-cpuid.ts';
@@ -89,11 +89,11 @@ export class TdxGuest {
   /** As `capabilities`, with the kernel's refusal as a value. */
   async tryCapabilities(): Promise<Result<TdxCapabilities>> {
     const { struct } = KVM_TDX_CAPABILITIES;
-    const bytes = withEntries(struct, { cpuid: { nent: MAX_ENTRIES } }, [], MAX_ENTRIES);
+    const bytes = withCpuidEntries(struct, { cpuid: { nent: KVM_MAX_CPUID_ENTRIES } }, [], KVM_MAX_CPUID_ENTRIES);
     const result = await tdxBytes(this.#call(), KVM_TDX_CAPABILITIES, bytes);
     if (!result.ok) return result;
     const { supported_attrs: attributes, supported_xfam: xfam, cpuid } = struct.decode(bytes);
-    return success({ attributes, xfam, cpuid: entriesOf(struct, bytes, cpuid.nent) });
+    return success({ attributes, xfam, cpuid: cpuidEntriesOf(struct, bytes, cpuid.nent) });
   }
 
   /**
@@ -122,7 +122,7 @@ export class TdxGuest {
     const { attributes = defaultAttributes(offered.value.attributes), xfam = offered.value.xfam } = options;
     const entries = options.cpuid ?? (await this.#chooseCpuid(offered.value.cpuid, options.addressWidth ?? 48));
     const values = { attributes, xfam, ...digests, cpuid: { nent: entries.length } };
-    const bytes = withEntries(KVM_TDX_INIT_VM.struct, values, entries);
+    const bytes = withCpuidEntries(KVM_TDX_INIT_VM.struct, values, entries);
     return await tdxBytes(this.#call(), KVM_TDX_INIT_VM, bytes, {
       shown: { attributes, xfam, cpuid: `${entries.length} entries` },
     });
@@ -131,7 +131,7 @@ export class TdxGuest {
   async #chooseCpuid(configurable: readonly CpuidEntry[], width: AddressWidth): Promise<readonly CpuidEntry[]> {
     const bytes = unwrap(await supportedCpuid(this.#context, this.#system));
     const { nent } = kvm_cpuid2.decode(bytes);
-    return configurableCpuid(configurable, entriesOf(kvm_cpuid2, bytes, nent), width);
+    return configurableCpuid(configurable, cpuidEntriesOf(kvm_cpuid2, bytes, nent), width);
   }
 
   /**
@@ -157,9 +157,9 @@ export class TdxGuest {
 
   /** As `cpuid`, with the kernel's refusal as a value. */
   async tryCpuid(vcpu: Vcpu): Promise<Result<CpuidEntry[]>> {
-    const bytes = withEntries(kvm_cpuid2, { nent: MAX_ENTRIES }, [], MAX_ENTRIES);
+    const bytes = withCpuidEntries(kvm_cpuid2, { nent: KVM_MAX_CPUID_ENTRIES }, [], KVM_MAX_CPUID_ENTRIES);
     const result = await tdxBytes(this.#call(handleOf(vcpu)), KVM_TDX_GET_CPUID, bytes);
-    return result.ok ? success(entriesOf(kvm_cpuid2, bytes, kvm_cpuid2.decode(bytes).nent)) : result;
+    return result.ok ? success(cpuidEntriesOf(kvm_cpuid2, bytes, kvm_cpuid2.decode(bytes).nent)) : result;
   }
 
   /**

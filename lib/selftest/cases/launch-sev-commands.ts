@@ -11,19 +11,20 @@ import {
   KVM_SEV_LAUNCH_UPDATE_DATA,
   KVM_SEV_LAUNCH_UPDATE_VMSA,
   PAGE_SIZE,
+  SEV_FW_BLOB_MAX_SIZE,
+  SEV_MEASUREMENT_SIZE,
   SEV_RET_ASID_OWNED,
   SEV_RET_INVALID_ADDRESS,
   SEV_RET_INVALID_GUEST_STATE,
   SEV_RET_INVALID_LEN,
+  SVM_SEV_FEAT_DEBUG_SWAP,
 } from '../../abi/index.ts';
 import { endOfMemory, NO_FD } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import type { SevRefusal } from '../encrypt-op.ts';
-import { MEASUREMENT, policyOf, type Sev, SevWorld } from '../sev-world.ts';
+import { policyOf, type Sev, SevWorld } from '../sev-world.ts';
 
 const P = BigInt(PAGE_SIZE);
-/** SEV_FW_BLOB_MAX_SIZE. */
-const MAX_BLOB = 0x4000;
 
 interface Refusal extends SevRefusal {
   readonly type?: Sev;
@@ -47,7 +48,10 @@ const init = refusal(KVM_SEV_INIT2, 'made');
 const start = refusal(KVM_SEV_LAUNCH_START, 'initialized', () => ({ policy: policyOf('sev') }));
 const data = refusal(KVM_SEV_LAUNCH_UPDATE_DATA, 'started', ({ memory }) => ({ uaddr: memory, len: PAGE_SIZE }));
 const vmsa = refusal(KVM_SEV_LAUNCH_UPDATE_VMSA, 'started');
-const measure = refusal(KVM_SEV_LAUNCH_MEASURE, 'started', ({ memory }) => ({ uaddr: memory, len: MEASUREMENT }));
+const measure = refusal(KVM_SEV_LAUNCH_MEASURE, 'started', ({ memory }) => ({
+  uaddr: memory,
+  len: SEV_MEASUREMENT_SIZE,
+}));
 const finish = refusal(KVM_SEV_LAUNCH_FINISH, 'started');
 const status = refusal(KVM_SEV_GUEST_STATUS, 'started');
 const unchanged = () => ({});
@@ -64,11 +68,11 @@ const blobs = (name: 'dh' | 'session'): Record<string, Refusal> => {
     ),
     [`start-${name}-too-long`]: start(
       'EINVAL',
-      at(({ memory }) => memory, MAX_BLOB + 1),
+      at(({ memory }) => memory, SEV_FW_BLOB_MAX_SIZE + 1),
     ),
     [`start-${name}-nowhere`]: start(
       'EFAULT',
-      at(() => P, MAX_BLOB),
+      at(() => P, SEV_FW_BLOB_MAX_SIZE),
     ),
   };
 };
@@ -80,7 +84,7 @@ const refusals = defineCase<Refusal>({
     'sev_launch_update_data(), sev_launch_measure(), sev_guest_status(), sev_pin_memory()).',
   requires: ({ type = 'sev', mock }) => ({ vmType: type, ...(mock && { mock }) }),
   variants: {
-    'init-vmsa-features': init('EINVAL', () => ({ vmsa_features: 1n << 5n })),
+    'init-vmsa-features': init('EINVAL', () => ({ vmsa_features: SVM_SEV_FEAT_DEBUG_SWAP })),
     'init-ghcb-version': init('EINVAL', () => ({ ghcb_version: 1 })),
     'init-again': init('EINVAL', unchanged, { at: 'initialized' }),
     'start-before-init': start('ENOTTY', unchanged, { at: 'made' }),
@@ -109,8 +113,10 @@ const refusals = defineCase<Refusal>({
     'vmsa-before-start': vmsa('EBADF', unchanged, { at: 'initialized', type: 'sev-es', vcpu: true }),
     'measure-before-start': measure('EBADF', unchanged, { at: 'initialized' }),
     'measure-cut-off': measure('EFAULT', unchanged, { place: 'cut-off' }),
-    'measure-too-long': measure('EINVAL', () => ({ len: MAX_BLOB + 1 })),
-    'measure-without-room': measure('EIO', () => ({ len: MEASUREMENT - 1 }), { firmware: SEV_RET_INVALID_LEN }),
+    'measure-too-long': measure('EINVAL', () => ({ len: SEV_FW_BLOB_MAX_SIZE + 1 })),
+    'measure-without-room': measure('EIO', () => ({ len: SEV_MEASUREMENT_SIZE - 1 }), {
+      firmware: SEV_RET_INVALID_LEN,
+    }),
     'measure-without-an-address': measure('EIO', () => ({ uaddr: 0n }), { firmware: SEV_RET_INVALID_LEN }),
     'measure-to-nowhere': measure('EFAULT', () => ({ uaddr: P }), { firmware: 0 }),
     'measure-cannot-be-told': measure('EFAULT', unchanged, { place: 'read-only', firmware: 0 }),

@@ -10,6 +10,8 @@ import {
   KVM_SEV_LAUNCH_UPDATE_DATA,
   KVM_SEV_LAUNCH_UPDATE_VMSA,
   PAGE_SIZE,
+  SEV_FW_BLOB_MAX_SIZE,
+  SEV_MEASUREMENT_SIZE,
   SEV_RET_INVALID_GUEST_STATE,
   SEV_RET_INVALID_LEN,
   SEV_RET_UNSUPPORTED,
@@ -17,7 +19,7 @@ import {
 import { NO_FD } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
 import { UNTOUCHED } from '../encrypt-op.ts';
-import { MEASUREMENT, policyOf, SEV_TYPES, type Sev, SevWorld } from '../sev-world.ts';
+import { policyOf, SEV_TYPES, type Sev, SevWorld } from '../sev-world.ts';
 
 const _P = BigInt(PAGE_SIZE);
 const launched = defineCase<Sev>({
@@ -38,9 +40,9 @@ const launched = defineCase<Sev>({
     else t.fails(await w.issue(KVM_SEV_LAUNCH_UPDATE_VMSA), 'ENOTTY', 'vCPUs of a guest of SEV');
     const query = t.fails(await w.issue(KVM_SEV_LAUNCH_MEASURE), 'EIO', 'asking for the length of the measurement');
     t.equal(query.out.error, SEV_RET_INVALID_LEN, 'what the firmware says');
-    t.equal(await w.measured(), MEASUREMENT, 'the length');
-    await w.done(KVM_SEV_LAUNCH_MEASURE, { uaddr: w.memory, len: 4 * PAGE_SIZE });
-    t.equal(await w.measured(), 4 * PAGE_SIZE, 'the length after it, which is as it was');
+    t.equal(await w.measured(), SEV_MEASUREMENT_SIZE, 'the length');
+    await w.done(KVM_SEV_LAUNCH_MEASURE, { uaddr: w.memory, len: SEV_FW_BLOB_MAX_SIZE });
+    t.equal(await w.measured(), SEV_FW_BLOB_MAX_SIZE, 'the length after it, which is as it was');
     await w.isAt('measured', 'after the measurement');
     const late = t.fails(await w.issue(KVM_SEV_LAUNCH_UPDATE_DATA, { values: data }), 'EIO', 'data after that');
     t.equal(late.out.error, SEV_RET_INVALID_GUEST_STATE, 'what the firmware says');
@@ -65,7 +67,7 @@ const contents = defineCase({
       await w.starts();
       await w.done(KVM_SEV_LAUNCH_UPDATE_DATA, { uaddr: w.memory, len: PAGE_SIZE });
       await w.measures();
-      const bytes = new Uint8Array(MEASUREMENT);
+      const bytes = new Uint8Array(SEV_MEASUREMENT_SIZE);
       await t.host.raw.syscalls.copyOut(w.memory, bytes);
       measurements.push(bytes.toString());
     }

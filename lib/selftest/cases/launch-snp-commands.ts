@@ -13,6 +13,8 @@ import {
   KVM_SEV_LAUNCH_UPDATE_DATA,
   KVM_SEV_LAUNCH_UPDATE_VMSA,
   KVM_SEV_SNP_ENABLE_REQ_CERTS,
+  KVM_SEV_SNP_ID_AUTH_SIZE,
+  KVM_SEV_SNP_ID_BLOCK_SIZE,
   KVM_SEV_SNP_LAUNCH_FINISH,
   KVM_SEV_SNP_LAUNCH_START,
   KVM_SEV_SNP_LAUNCH_UPDATE,
@@ -24,11 +26,13 @@ import {
 } from '../../abi/index.ts';
 import { NO_FD } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
-import { type SevRefusal, UNTOUCHED } from '../encrypt-op.ts';
+import { type SevRefusal, UNKNOWN_COMMAND, UNTOUCHED } from '../encrypt-op.ts';
 import { type SnpStage, SnpWorld } from '../snp-world.ts';
 
 const SNP = { vmType: 'snp' } as const;
 const P = BigInt(PAGE_SIZE);
+const ID_BLOCK = BigInt(KVM_SEV_SNP_ID_BLOCK_SIZE);
+const ID_AUTH = BigInt(KVM_SEV_SNP_ID_AUTH_SIZE);
 const GHCB_VERSION_BEYOND = 0xffff;
 /** SNP_PAGE_TYPE_VMSA: the firmware's, and KVM takes none from userspace. */
 const TYPE_VMSA = 2;
@@ -98,7 +102,7 @@ const refusals = defineCase<Refusal>({
     '(sev_mem_enc_ioctl(), __sev_guest_init(), snp_launch_start(), _update(), _finish()).',
   requires: ({ mock }) => ({ ...SNP, ...(mock && { mock }) }),
   variants: {
-    'unknown-command': { at: 'made', command: { on: 'vm', name: 'unknown', id: 0x7fff }, code: 'EINVAL' },
+    'unknown-command': { at: 'made', command: UNKNOWN_COMMAND, code: 'EINVAL' },
     'init-of-the-first-kind': { at: 'made', command: KVM_SEV_INIT, code: 'EINVAL' },
     'init-of-the-first-kind-for-es': { at: 'made', command: KVM_SEV_ES_INIT, code: 'EINVAL' },
     'init-cut-off': { ...init({}, 'EFAULT'), place: 'cut-off' },
@@ -142,11 +146,11 @@ const refusals = defineCase<Refusal>({
     'finish-with-an-id-block-nowhere': finish(({ source }) => ({ id_block_en: 1, id_auth_uaddr: source })),
     'finish-with-an-id-auth-nowhere': finish(({ source }) => ({ id_block_en: 1, id_block_uaddr: source })),
     'finish-with-an-unreadable-id-block': finish(
-      ({ source, ends }) => ({ id_block_en: 1, id_block_uaddr: ends - 95n, id_auth_uaddr: source }),
+      ({ source, ends }) => ({ id_block_en: 1, id_block_uaddr: ends - ID_BLOCK + 1n, id_auth_uaddr: source }),
       { code: 'EFAULT' },
     ),
     'finish-with-an-unreadable-id-auth': finish(
-      ({ source, ends }) => ({ id_block_en: 1, id_block_uaddr: source, id_auth_uaddr: ends - P + 1n }),
+      ({ source, ends }) => ({ id_block_en: 1, id_block_uaddr: source, id_auth_uaddr: ends - ID_AUTH + 1n }),
       { code: 'EFAULT' },
     ),
     'finish-with-a-vcpu-and-no-firmware': finish(unchanged, { vcpu: true, fd: NO_FD, code: 'EBADF' }),
@@ -185,7 +189,7 @@ const identified = defineCase({
   requires: { ...SNP, mock: true },
   async run(t) {
     const world = await SnpWorld.create(t, 'started');
-    const values = { id_block_en: 1, id_block_uaddr: world.ends - 96n, id_auth_uaddr: world.ends - P };
+    const values = { id_block_en: 1, id_block_uaddr: world.ends - ID_BLOCK, id_auth_uaddr: world.ends - ID_AUTH };
     const { ret } = t.succeeds(await world.issue(KVM_SEV_SNP_LAUNCH_FINISH, { values }), 'finish');
     t.equal(ret, 0, 'what it returns');
     t.fails(await world.issue(KVM_SEV_SNP_LAUNCH_FINISH, { values }), 'EIO', 'finish again');

@@ -2,9 +2,14 @@
 
 import {
   type AnyCommand,
+  addressWidthOf,
+  CPUID_7_EBX_HLE,
+  CPUID_7_EBX_RTM,
+  CPUID_7_ECX_WAITPKG,
   CPUID_ADDRESS_SIZES,
   type ErrnoName,
   KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+  KVM_MAX_CPUID_ENTRIES,
   KVM_TDX_CAPABILITIES,
   KVM_TDX_FINALIZE_VM,
   KVM_TDX_GET_CPUID,
@@ -12,12 +17,14 @@ import {
   KVM_TDX_INIT_VCPU,
   KVM_TDX_INIT_VM,
   KVM_TDX_MEASURE_MEMORY_REGION,
-  kvm_cpuid_entry2,
   PAGE_SIZE,
   TDX_OPERAND_INVALID,
+  tdxSharedBits,
+  withAddressWidth,
+  withCpuidEntries,
 } from '../../abi/index.ts';
 import { type AnyCase, defineCase } from '../case.ts';
-import type { Arguments, EncryptOp, Place } from '../encrypt-op.ts';
+import { type Arguments, type EncryptOp, type Place, UNKNOWN_COMMAND } from '../encrypt-op.ts';
 import { type TdStage, type TdValues, TdWorld } from '../tdx-world.ts';
 
 const TDX = { vmType: 'tdx' } as const;
@@ -25,11 +32,8 @@ const P = BigInt(PAGE_SIZE);
 const U64 = 1n << 64n;
 /** Where cpuid.nent ends, which is read by itself. */
 const NENT_ENDS = KVM_TDX_CAPABILITIES.struct.size - 4;
-const MAX_ENTRIES = 256;
 const ENHANCED = 7;
-const RTM = 1 << 11;
-const HLE = 1 << 4;
-const WAITPKG = 1 << 5;
+const SHARED_BIT = tdxSharedBits[48]!;
 
 type Values = (w: TdWorld) => Arguments['values'];
 
@@ -46,8 +50,6 @@ interface Refusal {
   /** What is checked is the mock's module. */
   readonly mock?: true;
 }
-
-const unknown: AnyCommand = { on: 'vm', name: 'unknown', id: 0x7fff };
 
 const capabilities = (others: Partial<Refusal>): Refusal => ({
   at: 'made',
@@ -97,8 +99,8 @@ const refusals = defineCase<Refusal>({
     'tdx_td_init(), setup_tdparams(), tdx_vcpu_init(), tdx_vcpu_init_mem_region(), tdx_vcpu_get_cpuid()).',
   requires: ({ mock }) => ({ ...TDX, ...(mock && { mock }) }),
   variants: {
-    'unknown-command': { at: 'made', command: unknown, code: 'EINVAL' },
-    'unknown-command-of-a-vcpu': { at: 'prepared', command: { ...unknown, on: 'vcpu' }, code: 'EINVAL' },
+    'unknown-command': { at: 'made', command: UNKNOWN_COMMAND, code: 'EINVAL' },
+    'unknown-command-of-a-vcpu': { at: 'prepared', command: { ...UNKNOWN_COMMAND, on: 'vcpu' }, code: 'EINVAL' },
     'command-with-an-error': capabilities({ hwError: 1n << 32n }),
     'command-of-a-vcpu-with-an-error': vcpu({ hwError: 1n << 32n }),
     'capabilities-flags': capabilities({ flags: 1 }),
@@ -110,12 +112,12 @@ const refusals = defineCase<Refusal>({
     'capabilities-cut-off-after-nent': capabilities({ place: 'cut-off', code: 'E2BIG' }),
     'capabilities-without-room': capabilities({ code: 'E2BIG' }),
     'capabilities-cannot-be-told': capabilities({
-      values: () => KVM_TDX_CAPABILITIES.struct.encode({ cpuid: { nent: MAX_ENTRIES } }),
+      values: () => KVM_TDX_CAPABILITIES.struct.encode({ cpuid: { nent: KVM_MAX_CPUID_ENTRIES } }),
       place: 'read-only',
       code: 'EFAULT',
     }),
     'capabilities-cut-off-in-the-list': capabilities({
-      values: () => KVM_TDX_CAPABILITIES.struct.encode({ cpuid: { nent: MAX_ENTRIES } }),
+      values: () => KVM_TDX_CAPABILITIES.struct.encode({ cpuid: { nent: KVM_MAX_CPUID_ENTRIES } }),
       place: 'writable-end',
       code: 'EFAULT',
     }),
@@ -127,12 +129,12 @@ const refusals = defineCase<Refusal>({
       values: (w) => w.init({ entries: [] }).subarray(0, -4),
     },
     'init-entries-cut-off': init(unchanged, { place: 'cut-off', code: 'EFAULT' }),
-    'init-of-257-entries': init(() => ({ nent: MAX_ENTRIES + 1 }), { code: 'E2BIG' }),
-    'init-of-257-entries-cut-off': init(() => ({ entries: [], nent: MAX_ENTRIES + 1 }), {
+    'init-of-257-entries': init(() => ({ nent: KVM_MAX_CPUID_ENTRIES + 1 }), { code: 'E2BIG' }),
+    'init-of-257-entries-cut-off': init(() => ({ entries: [], nent: KVM_MAX_CPUID_ENTRIES + 1 }), {
       place: 'cut-off',
       code: 'E2BIG',
     }),
-    'init-of-256-entries': init((w) => ({ entries: Array(MAX_ENTRIES).fill(w.entries()[0]) })),
+    'init-of-256-entries': init((w) => ({ entries: Array(KVM_MAX_CPUID_ENTRIES).fill(w.entries()[0]) })),
     'init-reserved': init(() => ({ reserved: [...Array(11).fill(0n), 1n] })),
     'init-padding': init(() => ({ padding: 1 })),
     'init-attributes': init(({ capabilities: { attributes } }) => ({ attributes: ~attributes & (U64 - 1n) })),
@@ -140,20 +142,24 @@ const refusals = defineCase<Refusal>({
     'init-without-an-address-width': init((w) => ({
       entries: w.entries().filter((entry) => entry.function !== CPUID_ADDRESS_SIZES),
     })),
-    'init-address-width-of-47': leaf(CPUID_ADDRESS_SIZES, { eax: 47 << 16 }),
+    'init-address-width-of-47': leaf(CPUID_ADDRESS_SIZES, { eax: withAddressWidth(0, 47) }),
     'init-an-entry-twice': init((w) => ({ entries: [...w.entries(), ...w.entries()] })),
     'init-an-index-that-is-not-offered': leaf(ENHANCED, { index: 77, flags: KVM_CPUID_FLAG_SIGNIFCANT_INDEX }),
-    'init-rtm': leaf(ENHANCED, { ebx: RTM }),
-    'init-hle': leaf(ENHANCED, { ebx: HLE }),
-    'init-waitpkg': leaf(ENHANCED, { ecx: WAITPKG }),
+    'init-rtm': leaf(ENHANCED, { ebx: CPUID_7_EBX_RTM }),
+    'init-hle': leaf(ENHANCED, { ebx: CPUID_7_EBX_HLE }),
+    'init-waitpkg': leaf(ENHANCED, { ecx: CPUID_7_ECX_WAITPKG }),
     'init-a-bit-that-cannot-be-chosen': leaf(
       CPUID_ADDRESS_SIZES,
-      { eax: (1 << 24) | (48 << 16) },
+      { eax: withAddressWidth(1 << 24, 48) },
       { firmware: TDX_OPERAND_INVALID },
     ),
     // The module's own word, for other leaves than the one that KVM looks at.
-    'init-rtm-of-another-index': leaf(ENHANCED, { index: 5, ebx: RTM }, { firmware: TDX_OPERAND_INVALID, mock: true }),
-    'init-such-a-bit-of-another-leaf': leaf(1, { ebx: RTM }, { firmware: TDX_OPERAND_INVALID, mock: true }),
+    'init-rtm-of-another-index': leaf(
+      ENHANCED,
+      { index: 5, ebx: CPUID_7_EBX_RTM },
+      { firmware: TDX_OPERAND_INVALID, mock: true },
+    ),
+    'init-such-a-bit-of-another-leaf': leaf(1, { ebx: CPUID_7_EBX_RTM }, { firmware: TDX_OPERAND_INVALID, mock: true }),
     'init-vcpu-flags': vcpu({ flags: 1 }),
     'memory-before-its-vcpu': memory(unchanged, { at: 'prepared' }),
     'memory-after-finalize': memory(unchanged, { at: 'finalized' }),
@@ -164,9 +170,9 @@ const refusals = defineCase<Refusal>({
     'memory-of-no-pages': memory(() => ({ nr_pages: 0n }), UNWRITTEN),
     'memory-of-all-pages': memory(() => ({ nr_pages: U64 / P }), UNWRITTEN),
     'memory-that-wraps': memory(() => ({ nr_pages: U64 / P - 1n }), UNWRITTEN),
-    'memory-above-the-shared-bit': memory(() => ({ gpa: 1n << 47n }), UNWRITTEN),
-    'memory-up-to-the-shared-bit': memory(() => ({ gpa: (1n << 47n) - P }), { ...UNWRITTEN, code: 'EFAULT' }),
-    'memory-to-the-shared-bit': memory(() => ({ gpa: (1n << 47n) - P, nr_pages: 2n }), UNWRITTEN),
+    'memory-above-the-shared-bit': memory(() => ({ gpa: SHARED_BIT }), UNWRITTEN),
+    'memory-up-to-the-shared-bit': memory(() => ({ gpa: SHARED_BIT - P }), { ...UNWRITTEN, code: 'EFAULT' }),
+    'memory-to-the-shared-bit': memory(() => ({ gpa: SHARED_BIT - P, nr_pages: 2n }), UNWRITTEN),
     'memory-where-no-slot-is': memory(({ s }) => ({ gpa: s.gpa(-1) })),
     'memory-from-nowhere': memory(({ ends }) => ({ source_addr: ends }), { code: 'EFAULT' }),
     'memory-cannot-be-told': memory(unchanged, { place: 'read-only', code: 'EFAULT' }),
@@ -174,7 +180,7 @@ const refusals = defineCase<Refusal>({
     'cpuid-without-room': cpuid({}),
     'cpuid-cannot-be-told': cpuid({ place: 'read-only', code: 'EFAULT' }),
     'cpuid-cut-off-in-the-list': cpuid({
-      values: () => ({ nent: MAX_ENTRIES }),
+      values: () => ({ nent: KVM_MAX_CPUID_ENTRIES }),
       place: 'writable-end',
       code: 'EFAULT',
     }),
@@ -197,7 +203,7 @@ const index = defineCase({
   requires: TDX,
   async run(t) {
     const w = await TdWorld.create(t, 'made');
-    const entries = w.entries(CPUID_ADDRESS_SIZES, { eax: 48 << 16, index: 5 });
+    const entries = w.entries(CPUID_ADDRESS_SIZES, { eax: withAddressWidth(0, 48), index: 5 });
     t.succeeds(await w.op.tdx(w.s.vm, KVM_TDX_INIT_VM, { values: w.init({ entries }) }), 'init');
   },
 });
@@ -212,15 +218,14 @@ const found = defineCase({
     const w = await TdWorld.create(t, 'prepared');
     const offered = w.capabilities.cpuid.length;
     const ask = async (nent: number) => {
-      const header = KVM_TDX_CAPABILITIES.struct.encode({ cpuid: { nent } });
-      const values = Buffer.concat([header, new Uint8Array(nent * kvm_cpuid_entry2.size)]);
+      const values = withCpuidEntries(KVM_TDX_CAPABILITIES.struct, { cpuid: { nent } }, [], nent);
       return await w.op.tdx(w.s.vm, KVM_TDX_CAPABILITIES, { values, place: 'writable-end' });
     };
     t.equal(t.succeeds(await ask(offered), 'capabilities with just enough room').ret, 0, 'what that returns');
     t.fails(await ask(offered - 1), 'E2BIG', 'capabilities with room for one less');
     const entries = await w.tdx.cpuid(w.vcpu);
     const sizes = entries.find((entry) => entry.function === CPUID_ADDRESS_SIZES);
-    t.equal(((sizes?.eax ?? 0) >>> 16) & 0xff, 48, 'the address width');
+    t.equal(sizes && addressWidthOf(sizes.eax), 48, 'the address width');
     const list = (nent: number) => w.op.tdx(w.vcpu, KVM_TDX_GET_CPUID, { values: { nent } });
     t.fails(await list(entries.length - 1), 'E2BIG', 'CPUID with room for one less');
     t.equal((await w.op.left(KVM_TDX_GET_CPUID)).nent, entries.length, 'how many there are');

@@ -1,6 +1,7 @@
 /** Bringing up a TD of TDX, command by command, and what ends one. */
 
 import {
+  KVM_IOAPIC_NUM_PINS,
   KVM_MEMORY_ENCRYPT_REG_REGION,
   KVM_MEMORY_ENCRYPT_UNREG_REGION,
   PAGE_SIZE,
@@ -13,7 +14,6 @@ import { CONVERTS } from '../conversion.ts';
 import { GUEST_VIEW, LaunchScenario, secret } from '../launch-scenario.ts';
 
 const TDX = { vmType: 'tdx' } as const;
-const PINS = 24;
 
 const capabilities = defineCase({
   name: 'launch-tdx-capabilities',
@@ -50,7 +50,7 @@ const order = defineCase({
     t.fails(await vm.tryCreateVcpu(), 'EIO', 'a vCPU before init');
     t.succeeds(await tdx.tryInit(), 'init');
     t.fails(await vm.tryCreateVcpu(), 'EINVAL', 'a vCPU without a split irqchip');
-    t.succeeds(await vm.tryEnableCap('KVM_CAP_SPLIT_IRQCHIP', [PINS]), 'a split irqchip');
+    t.succeeds(await vm.tryEnableCap('KVM_CAP_SPLIT_IRQCHIP', [KVM_IOAPIC_NUM_PINS]), 'a split irqchip');
     const vcpu = await vm.createVcpu();
     t.defer(() => vcpu.close());
     t.fails(await tdx.tryInitMemory(vcpu, { gpa: 0, size: PAGE_SIZE }), 'EINVAL', 'memory before the vCPU’s init');
@@ -72,7 +72,7 @@ const cpuid = defineCase({
     const vm = await t.unlaunchedVm('tdx');
     const tdx = tdxGuest(vm);
     t.succeeds(await tdx.tryInit(), 'init');
-    t.succeeds(await vm.tryEnableCap('KVM_CAP_SPLIT_IRQCHIP', [PINS]), 'a split irqchip');
+    t.succeeds(await vm.tryEnableCap('KVM_CAP_SPLIT_IRQCHIP', [KVM_IOAPIC_NUM_PINS]), 'a split irqchip');
     const vcpu = await vm.createVcpu();
     t.defer(() => vcpu.close());
     const entries = t.succeeds(await tdx.tryCpuid(vcpu), 'asking for CPUID');
@@ -115,7 +115,7 @@ const vcpus = defineCase({
     const vm = await t.unlaunchedVm('tdx');
     const tdx = tdxGuest(vm);
     await tdx.init();
-    await vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', [PINS]);
+    await vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', [KVM_IOAPIC_NUM_PINS]);
     const its = await vm.createVcpu();
     t.defer(() => its.close());
     const other = await vm.createVcpu({ id: 1 });

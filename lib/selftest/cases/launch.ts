@@ -11,6 +11,7 @@ import {
 import type { Vcpu } from '../../kvm/index.ts';
 import { anonymous } from '../bare.ts';
 import { type AnyCase, defineCase } from '../case.ts';
+import { UNKNOWN_COMMAND } from '../encrypt-op.ts';
 import { CONFIDENTIAL, type Confidential, GUEST_VIEW, LaunchScenario, ofType, secret } from '../launch-scenario.ts';
 import { cases as sev } from './launch-sev.ts';
 import { cases as sevCommands } from './launch-sev-commands.ts';
@@ -172,8 +173,6 @@ const unaccepted = defineCase<Confidential>({
   },
 });
 
-const NO_COMMAND = 0x7fff;
-
 const plainVcpu = defineCase({
   name: 'encrypt-op-on-a-plain-vcpu',
   about:
@@ -201,7 +200,7 @@ const plainVm = defineCase({
     for (const ioctl of [KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION]) {
       t.fails(await raw.tryIoctl(vm, ioctl, { addr, size: PAGE_SIZE }), 'ENOTTY', requestName(ioctl));
     }
-    const outcome = await raw.tryIoctl(vm, KVM_MEMORY_ENCRYPT_OP, { id: NO_COMMAND });
+    const outcome = await raw.tryIoctl(vm, KVM_MEMORY_ENCRYPT_OP, { id: UNKNOWN_COMMAND.id });
     const mocked = t.features.vmTypes.includes('sev') ? 'EINVAL' : 'ENOTTY';
     t.fails(outcome, t.host.mock ? mocked : ['EINVAL', 'ENOTTY'], 'an unknown command');
   },

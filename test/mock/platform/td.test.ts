@@ -4,18 +4,8 @@ import { expect, test } from 'vitest';
 import * as abi from '../../../lib/abi/index.ts';
 import { type CpuidEntry, openHost, tdxGuest } from '../../../lib/kvm/index.ts';
 
-const PINS = 24;
-const entry = (values: Partial<CpuidEntry>): CpuidEntry => ({
-  function: 0,
-  index: 0,
-  flags: 0,
-  eax: 0,
-  ebx: 0,
-  ecx: 0,
-  edx: 0,
-  padding: [0, 0, 0],
-  ...values,
-});
+const entry = (values: Partial<CpuidEntry>): CpuidEntry =>
+  abi.kvm_cpuid_entry2.decode(abi.kvm_cpuid_entry2.encode(values));
 const open = () => openHost({ backend: 'mock', kernel: 'inplace-v13', platform: 'tdx' });
 
 const OFFERED = [
@@ -47,7 +37,7 @@ test('CPUID has what was chosen, and says itself what it has', async () => {
       entry({ function: abi.CPUID_ADDRESS_SIZES, index: 0, flags: 1, eax: width, ebx: 1 << 9 }),
     ],
   });
-  await vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', [PINS]);
+  await vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', [abi.KVM_IOAPIC_NUM_PINS]);
   const vcpu = await vm.createVcpu();
   expect(await tdx.cpuid(vcpu)).toEqual([
     entry({ function: 0, eax: 7 }),

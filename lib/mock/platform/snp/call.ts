@@ -2,6 +2,7 @@
 
 import type { StructCommand } from '../../../abi/command.ts';
 import { errno } from '../../../abi/errno.ts';
+import { SEV_FW_BLOB_MAX_SIZE } from '../../../abi/sev.ts';
 import { SEV_RET_SUCCESS } from '../../../abi/sev-errors.ts';
 import type { Fields, StructIn, StructOut } from '../../../abi/struct.ts';
 import type { SevGuest } from './sev-guest.ts';
@@ -42,11 +43,8 @@ export function issue(call: Call, command: () => number, fd = call.fd): number {
   return code === SEV_RET_SUCCESS ? 0 : -errno.EIO;
 }
 
-/** SEV_FW_BLOB_MAX_SIZE. */
-export const MAX_BLOB = 0x4000;
-
 /** psp_copy_user_blob(): 0, or -errno. What is in it, the mock's firmware does not look at. */
 export function copyBlob({ guest }: Call, address: bigint, size: number): number {
-  if (address === 0n || size === 0 || size > MAX_BLOB) return -errno.EINVAL;
+  if (address === 0n || size === 0 || size > SEV_FW_BLOB_MAX_SIZE) return -errno.EINVAL;
   return guest.vm.process.read(address, size) ? 0 : -errno.EFAULT;
 }

@@ -2,6 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import {
+  SEV_MEASUREMENT_SIZE,
+  SEV_POLICY_ES,
   SEV_RET_INVALID_ADDRESS,
   SEV_RET_INVALID_GUEST_STATE,
   SEV_RET_INVALID_LEN,
@@ -13,14 +15,16 @@ import {
   SNP_POLICY_RSVD_MBO,
   SNP_POLICY_SINGLE_SOCKET,
   SNP_POLICY_SMT,
+  SVM_SEV_FEAT_DEBUG_SWAP,
+  sevGuestStates,
 } from '../../../abi/index.ts';
 
 /** KVM_SNP_POLICY_MASK_VALID of a firmware that knows nothing newer: ABI version, and the bits of the first SNP. */
 export const SNP_POLICY_BITS =
   0xffffn | SNP_POLICY_SMT | SNP_POLICY_RSVD_MBO | SNP_POLICY_MIGRATE_MA | SNP_POLICY_DEBUG | SNP_POLICY_SINGLE_SOCKET;
 
-/** SVM_SEV_FEAT_DEBUG_SWAP: what a CPU of that generation has. */
-export const VMSA_FEATURES = 1n << 5n;
+/** What a CPU of that generation has. */
+export const VMSA_FEATURES = SVM_SEV_FEAT_DEBUG_SWAP;
 
 /** ABI versions above this one are not met: a policy may ask for a firmware that is newer than the host's. */
 const ABI_MAJOR = 1n;
@@ -60,16 +64,7 @@ export class SnpContext {
   }
 }
 
-/** The firmware's GSTATE_*, which KVM_SEV_GUEST_STATUS tells. */
-const legacyStates = { launching: 1, measured: 2, running: 3 } as const;
-
-/** Of a measurement: HMAC-SHA-256, which takes a key of the guest's owner, and a nonce. The mock has neither of the two. */
-const MEASUREMENT_SIZE = 32 + 16;
-
 const BLOCK = 16n;
-
-/** SEV_POLICY_ES. */
-const POLICY_ES = 4;
 
 /** A guest of SEV or SEV-ES, which LAUNCH_START makes: its commands go by its handle. */
 export class LegacyContext {
@@ -77,7 +72,7 @@ export class LegacyContext {
   readonly policy: number;
   /** As SnpContext's. */
   readonly fd: number;
-  #state: keyof typeof legacyStates = 'launching';
+  #state: keyof typeof sevGuestStates = 'launching';
   readonly #contents = createHash('sha256');
 
   constructor(handle: number, policy: number, fd: number) {
@@ -87,7 +82,7 @@ export class LegacyContext {
   }
 
   get state(): number {
-    return legacyStates[this.#state];
+    return sevGuestStates[this.#state];
   }
 
   get isRunning(): boolean {
@@ -105,16 +100,17 @@ export class LegacyContext {
 
   launchUpdateVmsa(): number {
     if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
-    return this.policy & POLICY_ES ? SEV_RET_SUCCESS : SEV_RET_UNSUPPORTED;
+    return this.policy & SEV_POLICY_ES ? SEV_RET_SUCCESS : SEV_RET_UNSUPPORTED;
   }
 
   /** Into `bytes`, where there are enough; otherwise `length` is what it takes. */
   launchMeasure(into: { readonly bytes: Uint8Array | undefined; length: number }): number {
     if (this.#state !== 'launching') return SEV_RET_INVALID_GUEST_STATE;
-    if (!into.bytes || into.bytes.length < MEASUREMENT_SIZE) {
-      into.length = MEASUREMENT_SIZE;
+    if (!into.bytes || into.bytes.length < SEV_MEASUREMENT_SIZE) {
+      into.length = SEV_MEASUREMENT_SIZE;
       return SEV_RET_INVALID_LEN;
     }
+    // A real one is keyed, and ends with a nonce.
     into.bytes.set(this.#contents.digest());
     this.#state = 'measured';
     return SEV_RET_SUCCESS;

@@ -6,10 +6,11 @@ import {
   KVM_SEV_LAUNCH_MEASURE,
   KVM_SEV_LAUNCH_START,
   KVM_SEV_LAUNCH_UPDATE_DATA,
+  SEV_FW_BLOB_MAX_SIZE,
 } from '../../../abi/index.ts';
 import { KVM_X86_SEV_ES_VM } from '../../../abi/kvm.ts';
 import { SEV_RET_ASID_OWNED, SEV_RET_SUCCESS } from '../../../abi/sev-errors.ts';
-import { type Call, copyBlob, issue, MAX_BLOB, putBack, struct } from './call.ts';
+import { type Call, copyBlob, issue, putBack, struct } from './call.ts';
 import { LegacyContext } from './firmware.ts';
 
 export function legacyStart(call: Call): number {
@@ -66,7 +67,7 @@ export function legacyMeasure(call: Call): number {
   if (!values) return -errno.EFAULT;
   const asksForLength = values.len === 0;
   const hasPlace = !asksForLength && values.uaddr !== 0n;
-  if (hasPlace && values.len > MAX_BLOB) return -errno.EINVAL;
+  if (hasPlace && values.len > SEV_FW_BLOB_MAX_SIZE) return -errno.EINVAL;
   const measurement = { bytes: hasPlace ? new Uint8Array(values.len) : undefined, length: values.len };
   const refusal = issueTo(call, (context) => context.launchMeasure(measurement));
   if (refusal !== 0 && !asksForLength) return refusal;

@@ -2,6 +2,8 @@
 
 import { errno } from '../../../abi/errno.ts';
 import {
+  KVM_SEV_SNP_ID_AUTH_SIZE,
+  KVM_SEV_SNP_ID_BLOCK_SIZE,
   KVM_SEV_SNP_LAUNCH_FINISH,
   KVM_SEV_SNP_LAUNCH_START,
   KVM_SEV_SNP_LAUNCH_UPDATE,
@@ -15,8 +17,6 @@ import { type Call, copyBlob, issue, putBack, struct } from './call.ts';
 import { SNP_POLICY_BITS, SnpContext } from './firmware.ts';
 
 const TYPES: readonly number[] = Object.values(snpPageTypes);
-const ID_BLOCK = 96;
-const ID_AUTH = 4096;
 
 export function launchStart(call: Call): number {
   const { guest } = call;
@@ -97,7 +97,9 @@ export function launchFinish(call: Call): number {
   const unsealed = guest.sealVcpus(() => issue(call, () => context.launchUpdate()));
   if (unsealed !== 0) return unsealed;
   if (values.id_block_en !== 0) {
-    const refusal = copyBlob(call, values.id_block_uaddr, ID_BLOCK) || copyBlob(call, values.id_auth_uaddr, ID_AUTH);
+    const refusal =
+      copyBlob(call, values.id_block_uaddr, KVM_SEV_SNP_ID_BLOCK_SIZE) ||
+      copyBlob(call, values.id_auth_uaddr, KVM_SEV_SNP_ID_AUTH_SIZE);
     if (refusal !== 0) return refusal;
   }
   return issue(call, () => context.launchFinish(), context.fd);

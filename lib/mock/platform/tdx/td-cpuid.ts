@@ -1,28 +1,13 @@
 /** KVM_TDX_CAPABILITIES and KVM_TDX_GET_CPUID: what a TD may be given, and what it was given. */
 
+import { withCpuidEntries } from '../../../abi/cpuid-list.ts';
 import { errno } from '../../../abi/errno.ts';
 import { u32 } from '../../../abi/struct.ts';
-import { KVM_TDX_CAPABILITIES, kvm_cpuid_entry2 } from '../../../abi/tdx.ts';
+import { KVM_TDX_CAPABILITIES } from '../../../abi/tdx.ts';
 import { kvm_cpuid2 } from '../../../abi/vcpu.ts';
 import type { ProcessMemory } from '../guest-hardware.ts';
-import {
-  CONFIGURABLE,
-  type CpuidEntry,
-  SUPPORTED_ATTRIBUTES,
-  SUPPORTED_XFAM,
-  tdCpuid,
-  USER_TDVMCALLS,
-} from './module.ts';
+import { CONFIGURABLE, SUPPORTED_ATTRIBUTES, SUPPORTED_XFAM, tdCpuid, USER_TDVMCALLS } from './module.ts';
 import type { TdCall } from './td.ts';
-
-function encode(header: Uint8Array, entries: readonly CpuidEntry[]): Uint8Array {
-  const bytes = new Uint8Array(header.length + entries.length * kvm_cpuid_entry2.size);
-  bytes.set(header);
-  for (const [i, entry] of entries.entries()) {
-    bytes.set(kvm_cpuid_entry2.encode(entry), header.length + i * kvm_cpuid_entry2.size);
-  }
-  return bytes;
-}
 
 /** get_user() of cpuid.nent in a struct that ends in a kvm_cpuid2; undefined for EFAULT. */
 export function entriesAsked(
@@ -41,13 +26,13 @@ export function getCapabilities({ td, flags, data }: TdCall): number {
   const room = entriesAsked(process, data, struct);
   if (room === undefined) return -errno.EFAULT;
   if (room < CONFIGURABLE.length) return -errno.E2BIG;
-  const header = struct.encode({
+  const offered = {
     supported_attrs: SUPPORTED_ATTRIBUTES,
     supported_xfam: SUPPORTED_XFAM,
     user_tdvmcallinfo_1_r11: USER_TDVMCALLS,
     cpuid: { nent: CONFIGURABLE.length },
-  });
-  return process.write(data, encode(header, CONFIGURABLE)) ? 0 : -errno.EFAULT;
+  };
+  return process.write(data, withCpuidEntries(struct, offered, CONFIGURABLE)) ? 0 : -errno.EFAULT;
 }
 
 /** How many there are is told even where there is too little room for them. */
@@ -57,8 +42,8 @@ export function getCpuid({ td, data }: TdCall): number {
   if (!head) return -errno.EFAULT;
   const { nent, padding } = kvm_cpuid2.decode(head);
   const entries = tdCpuid(td.parameters!.cpuid);
-  const header = kvm_cpuid2.encode({ nent: entries.length, padding });
-  if (!process.write(data, header)) return -errno.EFAULT;
+  const header = { nent: entries.length, padding };
+  if (!process.write(data, kvm_cpuid2.encode(header))) return -errno.EFAULT;
   if (nent < entries.length) return -errno.E2BIG;
-  return process.write(data, encode(header, entries)) ? 0 : -errno.EFAULT;
+  return process.write(data, withCpuidEntries(kvm_cpuid2, header, entries)) ? 0 : -errno.EFAULT;
 }

@@ -1,23 +1,18 @@
 /** KVM_TDX_INIT_VM: tdx_td_init() and setup_tdparams(), check by check. */
 
+import { type CpuidEntry, cpuidEntriesOf, KVM_MAX_CPUID_ENTRIES } from '../../../abi/cpuid-list.ts';
 import { errno } from '../../../abi/errno.ts';
-import { CPUID_ADDRESS_SIZES, KVM_TDX_INIT_VM, kvm_cpuid_entry2, tdxSharedBits } from '../../../abi/tdx.ts';
-import { TDX_OPERAND_INVALID } from '../../../abi/tdx-status.ts';
 import {
-  addressWidth,
-  CONFIGURABLE,
-  type CpuidEntry,
-  canBeChosen,
-  findEntry,
-  isUnsupported,
-  SUPPORTED_ATTRIBUTES,
-  SUPPORTED_XFAM,
-} from './module.ts';
+  addressWidthOf,
+  CPUID_ADDRESS_SIZES,
+  KVM_TDX_INIT_VM,
+  kvm_cpuid_entry2,
+  tdxSharedBits,
+} from '../../../abi/tdx.ts';
+import { TDX_OPERAND_INVALID } from '../../../abi/tdx-status.ts';
+import { CONFIGURABLE, canBeChosen, findEntry, isUnsupported, SUPPORTED_ATTRIBUTES, SUPPORTED_XFAM } from './module.ts';
 import type { TdCall } from './td.ts';
 import { entriesAsked } from './td-cpuid.ts';
-
-/** KVM_MAX_CPUID_ENTRIES. */
-const MAX_ENTRIES = 256;
 
 export function initVm(call: TdCall): number {
   const { td, flags, data } = call;
@@ -26,13 +21,13 @@ export function initVm(call: TdCall): number {
   if (flags !== 0) return -errno.EINVAL;
   const nent = entriesAsked(td.vm.process, data, struct);
   if (nent === undefined) return -errno.EFAULT;
-  if (nent > MAX_ENTRIES) return -errno.E2BIG;
+  if (nent > KVM_MAX_CPUID_ENTRIES) return -errno.E2BIG;
   const bytes = td.vm.process.read(data, struct.size + nent * kvm_cpuid_entry2.size);
   if (!bytes) return -errno.EFAULT;
   const { attributes, xfam, reserved, cpuid: list } = struct.decode(bytes);
   if (reserved.some((word) => word !== 0n) || list.padding !== 0) return -errno.EINVAL;
   if (attributes & ~SUPPORTED_ATTRIBUTES || xfam & ~SUPPORTED_XFAM) return -errno.EINVAL;
-  const cpuid = entriesIn(bytes.subarray(struct.size), nent);
+  const cpuid = cpuidEntriesOf(struct, bytes, nent);
   const sharedBit = sharedBitFor(cpuid);
   if (sharedBit === undefined || !areConfigurable(cpuid)) return -errno.EINVAL;
   if (!canBeChosen(cpuid)) {
@@ -43,13 +38,10 @@ export function initVm(call: TdCall): number {
   return 0;
 }
 
-const entriesIn = (bytes: Uint8Array, count: number): CpuidEntry[] =>
-  Array.from({ length: count }, (_, i) => kvm_cpuid_entry2.decode(bytes.subarray(i * kvm_cpuid_entry2.size)));
-
 /** setup_tdparams_eptp_controls(). */
 function sharedBitFor(cpuid: readonly CpuidEntry[]): bigint | undefined {
   const sizes = findEntry(cpuid, CPUID_ADDRESS_SIZES, 0);
-  return sizes && tdxSharedBits[addressWidth(sizes)];
+  return sizes && tdxSharedBits[addressWidthOf(sizes.eax)];
 }
 
 /** setup_tdparams_cpuids(): every entry must be one of those that can be chosen. */

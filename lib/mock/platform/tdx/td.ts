@@ -1,8 +1,8 @@
 /** A TD as its commands see it. They stand below the hardware that receives them. */
 
+import type { CpuidEntry } from '../../../abi/cpuid-list.ts';
 import type { Folio } from '../../memory.ts';
 import type { HostVm } from '../guest-hardware.ts';
-import type { CpuidEntry } from './module.ts';
 
 export interface TdParameters {
   readonly attributes: bigint;
