@@ -1,5 +1,7 @@
 /** Changes that change nothing that anybody could see, each with the reason. They are known by their text, and their line's. */
 
+const NEVER_ZERO = 'at least one page is done, or it is an errno: 0 it never is';
+
 const EQUIVALENT = [
   {
     path: 'guest-memfd/huge-pages.ts',
@@ -18,14 +20,14 @@ const EQUIVALENT = [
     within: 'if (done < 0) {',
     from: 'done < 0',
     to: 'done <= 0',
-    why: 'at least one page is done, or it is an errno: 0 it never is',
+    why: NEVER_ZERO,
   },
   {
     path: 'platform/snp/snp-launch.ts',
     within: 'if (done < 0) {',
     from: '0',
     to: '1',
-    why: 'the same',
+    why: NEVER_ZERO,
   },
 ];
 

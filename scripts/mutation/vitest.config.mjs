@@ -14,6 +14,9 @@ export default defineConfig({
     pool: 'forks',
     isolate: false,
     bail: 1,
+    // As in the tests themselves: one that is slow on a busy machine has noticed nothing.
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
     reporters: ['dot'],
     include: ['test/{mock,kvm,contract,guest-memfd,guest-ram}/**/*.test.ts'],
     setupFiles: [join(import.meta.dirname, 'in-force.mjs')],
